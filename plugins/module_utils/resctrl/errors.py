@@ -1,0 +1,145 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The typed errors of the library: each says what happened and, in its hint, what to do about it."""
+
+from __future__ import annotations
+
+
+class ResctrlError(Exception):
+    """Base of everything the library raises on purpose.
+
+    str() is the whole sentence for a reader: the message and, where there is one, the hint. `code` is for machines,
+    `path` the file or directory concerned ("" where none is).
+    """
+
+    code = "resctrl_error"
+
+    def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class NotRoot(ResctrlError):
+    """resctrl and libvirt's status files belong to root."""
+
+    code = "not_root"
+
+
+class LibvirtMissing(ResctrlError):
+    """The interpreter has no libvirt-python."""
+
+    code = "libvirt_missing"
+
+
+class LibvirtUnreachable(ResctrlError):
+    """No daemon answers at the URI, or it refused the call."""
+
+    code = "libvirt_unreachable"
+
+
+class UriRefused(ResctrlError):
+    """The URI leads to another machine; threads and resctrl are those of this one."""
+
+    code = "uri_refused"
+
+
+class MonitoringMissing(ResctrlError):
+    """The host cannot monitor; base of the four causes."""
+
+    code = "monitoring_missing"
+
+
+class CpuWithoutMonitoring(MonitoringMissing):
+    """The CPU announces no cache or memory-bandwidth monitoring."""
+
+    code = "cpu_without_monitoring"
+
+
+class KernelWithoutResctrl(MonitoringMissing):
+    """The CPU could, the running kernel does not offer resctrl."""
+
+    code = "kernel_without_resctrl"
+
+
+class NotMounted(MonitoringMissing):
+    """The kernel offers resctrl, but it is not mounted at the path."""
+
+    code = "not_mounted"
+
+
+class AllocationOnly(MonitoringMissing):
+    """resctrl is mounted, but has no L3 monitoring (no info/L3_MON)."""
+
+    code = "allocation_only"
+
+
+class RmidsExhausted(ResctrlError):
+    """There are fewer RMIDs than groups asked for (mkdir: ENOSPC, or found out while planning)."""
+
+    code = "rmids_exhausted"
+
+
+class RmidsInLimbo(ResctrlError):
+    """mkdir: EBUSY. RMIDs were freed, but the cache still holds their lines; they come back by themselves."""
+
+    code = "rmids_in_limbo"
+
+
+class LockTimeout(ResctrlError):
+    """Another program holds the lock on resctrl for too long."""
+
+    code = "lock_timeout"
+
+
+class Refused(ResctrlError):
+    """The kernel refused an operation for a reason that trying again will not mend."""
+
+    code = "refused"
+
+
+class Moved(ResctrlError):
+    """What was observed has changed meanwhile (a thread ended, a group vanished or moved): look again."""
+
+    code = "moved"
+
+
+class DomainNotFound(ResctrlError):
+    """libvirt knows no domain of that name or UUID."""
+
+    code = "domain_not_found"
+
+
+class DomainNotRunning(ResctrlError):
+    """The domain is shut off: it has no thread that could be counted."""
+
+    code = "domain_not_running"
+
+
+class DomainGone(ResctrlError):
+    """libvirt lists the domain as running, but its process cannot be found (any more)."""
+
+    code = "domain_gone"
+
+
+class NoVcpuThreads(ResctrlError):
+    """The domain's vCPUs have no threads of their own (TCG with one thread for all)."""
+
+    code = "no_vcpu_threads"
+
+
+class ForeignGroup(ResctrlError):
+    """A thread of the domain is in somebody else's monitoring group."""
+
+    code = "foreign_group"
+
+
+class NotSettled(ResctrlError):
+    """The domain changed faster than it could be followed."""
+
+    code = "not_settled"

@@ -1,0 +1,301 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel's resctrl filesystem: groups, tasks, counters, the lock. Knows threads, but no domain.
+
+Rules are those of the kernel's Documentation/filesystems/resctrl.rst (x86/resctrl.rst before 6.17).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import os
+import re
+import time
+import typing as t
+
+from . import errors
+from .groups import OURS, ROOT, Group
+
+DEFAULT_PATH = "/sys/fs/resctrl"
+# resctrl, or a look-alike that says so by its subtype (fuse.resctrl), as tests use
+_FILESYSTEMS = ("resctrl", "fuse.resctrl")
+_CACHE_DIRECTORY = re.compile(r"mon_L3_([0-9]+)")
+# A holder of the lock keeps it for milliseconds; one that keeps it for this long is stuck.
+_LOCK_PATIENCE = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Mount:
+    """A mounted resctrl: where, as what (resctrl or fuse.resctrl), and its options as the kernel prints them."""
+
+    path: str
+    filesystem: str
+    options: tuple[str, ...]
+
+
+def parse_mounts(text: str) -> list[Mount]:
+    """The resctrl mounts of a /proc/self/mounts. Blanks in a path are octal escapes there (proc(5))."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split(" ")
+        if len(fields) >= 4 and fields[2] in _FILESYSTEMS:
+            path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), fields[1])
+            found.append(Mount(path, fields[2], tuple(fields[3].split(","))))
+    return found
+
+
+def parse_thread_groups(text: str) -> Group | None:
+    """The group in a /proc/PID/task/TID/cpu_resctrl_groups; None where resctrl is not mounted (`res:` is empty)."""
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    if not fields.get("res"):
+        return None
+    return Group("" if fields["res"] == "/" else fields["res"], fields.get("mon", ""))
+
+
+def parse_tasks(text: str) -> frozenset[int]:
+    """The thread ids of a `tasks` file (one a line; 0 stands for a thread outside of the reader's PID namespace)."""
+    return frozenset(int(line) for line in text.split() if line != "0")
+
+
+def read_text(path: str) -> str:
+    """A small file of the kernel, whole. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks: list[bytes] = []
+        while True:
+            chunk = os.read(descriptor, 65536)
+            if not chunk:
+                return b"".join(chunks).decode("utf-8", "surrogateescape")
+            chunks.append(chunk)
+    finally:
+        os.close(descriptor)
+
+
+class Resctrl:
+    """The resctrl filesystem mounted at `root`. `proc` is /proc, or a test's stand-in for it."""
+
+    def __init__(self, root: str = DEFAULT_PATH, proc: str = "/proc") -> None:
+        self.root = os.path.normpath(root)
+        self.proc = proc
+
+    def path(self, group: Group, *names: str) -> str:
+        """The absolute path of a group, or of a file in it."""
+        return os.path.join(self.root, group.path, *names).rstrip("/")
+
+    # -- what the host offers ------------------------------------------------------------------------------------
+
+    def mounts(self) -> list[Mount]:
+        """Every place where resctrl is mounted (the kernel allows one, a bind mount may add others)."""
+        try:
+            return parse_mounts(read_text(os.path.join(self.proc, "self/mounts")))
+        except OSError:
+            return []
+
+    def mount(self) -> Mount | None:
+        """The mount at our root, None if there is none."""
+        root = os.path.realpath(self.root)
+        return next((mount for mount in reversed(self.mounts()) if mount.path in (self.root, root)), None)
+
+    def features(self) -> tuple[str, ...]:
+        """The events of the L3 (llc_occupancy, mbm_total_bytes, ...); empty where monitoring is missing."""
+        try:
+            return tuple(read_text(self.path(ROOT, "info/L3_MON/mon_features")).split())
+        except OSError:
+            return ()
+
+    def num_rmids(self) -> int:
+        """How many RMIDs there are, the root's own included; 0 where monitoring is missing."""
+        try:
+            return int(read_text(self.path(ROOT, "info/L3_MON/num_rmids")))
+        except (OSError, ValueError):
+            return 0
+
+    def assign_mode(self) -> str | None:
+        """How MBM counters are given out: `default` or `mbm_event`; None on kernels that do not say (before 6.18)."""
+        try:
+            text = read_text(self.path(ROOT, "info/L3_MON/mbm_assign_mode"))
+        except OSError:
+            return None
+        match = re.search(r"\[(.+)\]", text)
+        return match.group(1) if match else None
+
+    def cache_ids(self, group: Group = ROOT) -> dict[int, str]:
+        """L3 cache id -> its directory in `group`, in the order of the ids.
+
+        Ids are sparse, come and go with CPU hot-plug and are zero-padded (mon_L3_08 is 8, not a bad octal number).
+        Directories of other resources (mon_PERF_PKG_NN) are not caches. Raises OSError where the group is gone.
+        """
+        names = os.listdir(self.path(group, "mon_data"))
+        matches = [(name, _CACHE_DIRECTORY.fullmatch(name)) for name in names]
+        found = {int(match.group(1), 10): self.path(group, "mon_data", name) for name, match in matches if match}
+        return dict(sorted(found.items()))
+
+    def online_caches(self) -> list[int]:
+        """The ids of the L3 caches that can be monitored; empty where monitoring is missing."""
+        try:
+            return list(self.cache_ids())
+        except OSError:
+            return []
+
+    # -- groups and threads --------------------------------------------------------------------------------------
+
+    def groups(self) -> list[Group]:
+        """Every group but the root, each of which holds an RMID; in a stable order."""
+        controls = [
+            Group(name) for name in self._directories(ROOT.path) if name not in ("info", "mon_groups", "mon_data")
+        ]
+        monitors = [
+            Group(parent.ctrl, name)
+            for parent in [ROOT, *controls]
+            for name in self._directories(os.path.join(parent.path, "mon_groups"))
+        ]
+        return sorted(controls + monitors)
+
+    def _directories(self, relative: str) -> list[str]:
+        try:
+            with os.scandir(os.path.join(self.root, relative)) as entries:
+                return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def tasks(self, group: Group) -> frozenset[int]:
+        """The threads of a group; a CTRL_MON group's include those of its MON groups. Empty if the group is gone."""
+        try:
+            return parse_tasks(read_text(self.path(group, "tasks")))
+        except OSError as exc:
+            if exc.errno in (errno.ENOENT, errno.ENODEV):
+                return frozenset()
+            raise
+
+    def group_of(self, pid: int, tid: int) -> Group | None:
+        """The group that the kernel says a thread is in; None where it does not say (before 5.6)."""
+        try:
+            return parse_thread_groups(read_text(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups"))
+        except OSError:
+            return None
+
+    def tells_groups(self) -> bool:
+        """Whether cpu_resctrl_groups exists and speaks of what is mounted at our root, not of a look-alike."""
+        mount = self.mount()
+        return (
+            mount is not None
+            and mount.filesystem == "resctrl"
+            and os.path.exists(f"{self.proc}/self/cpu_resctrl_groups")
+        )
+
+    def generation(self, group: Group) -> int | None:
+        """A number that another group of the same name will not have (the inode); None if the group is gone."""
+        try:
+            return os.stat(self.path(group)).st_ino
+        except OSError:
+            return None
+
+    # -- changes: only ever to groups of ours --------------------------------------------------------------------
+
+    def create(self, group: Group) -> None:
+        """Make a MON group of ours; one that exists already is taken as it is.
+
+        Raises RmidsExhausted (ENOSPC), RmidsInLimbo (EBUSY), Moved (its CTRL_MON group is gone), Refused.
+        """
+        path = self._own(group)
+        try:
+            os.mkdir(path, 0o755)
+        except FileExistsError:
+            return
+        except OSError as exc:
+            raise self._refusal(exc, "make the group", path) from exc
+
+    def remove(self, group: Group) -> None:
+        """Remove a group of ours; its threads fall back to its CTRL_MON group, its RMID goes to the limbo.
+
+        One that is gone already is fine. Raises Refused.
+        """
+        path = self._own(group)
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            raise self._refusal(exc, "remove the group", path) from exc
+
+    def assign(self, group: Group, tid: int) -> None:
+        """Move one thread into a group of ours; it leaves any other MON group.
+
+        One decimal id a write(2), as every kernel takes it: a list needs 6.7, a leading zero would be octal, and 0
+        would be ourselves. Raises Moved (thread or group gone, thread in another CTRL_MON group by now), Refused.
+        """
+        path = os.path.join(self._own(group), "tasks")
+        if tid <= 0:
+            raise ValueError(f"not a thread id: {tid}")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, b"%d\n" % tid)
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            raise self._refusal(exc, f"move thread {tid}", path) from exc
+
+    def _own(self, group: Group) -> str:
+        if group.owner != OURS or "/" in group.ctrl:
+            raise ValueError(f"not a group of ours: {group.path!r}")
+        return self.path(group)
+
+    def _refusal(self, exc: OSError, action: str, path: str) -> errors.ResctrlError:
+        """The typed error for a refused change. Read at once: any later command may clear last_cmd_status."""
+        status = self._last_command_status()
+        said = f"Cannot {action} at {path}: {os.strerror(exc.errno or 0)}{status}"
+        if exc.errno == errno.ENOSPC:
+            return errors.RmidsExhausted(said, path=path, hint="Free a monitoring group, or monitor fewer domains")
+        if exc.errno == errno.EBUSY:
+            hint = (
+                "Freed RMIDs wait until the cache has lost their lines: try again in some seconds, "
+                "or raise info/L3_MON/max_threshold_occupancy"
+            )
+            return errors.RmidsInLimbo(said, path=path, hint=hint)
+        if exc.errno in (errno.ENOENT, errno.ENODEV, errno.ESRCH) or "different control group" in status:
+            return errors.Moved(said, path=path, hint="The domain or the group changed meanwhile: run again")
+        return errors.Refused(
+            said, path=path, hint="Look at the kernel's log, and whether resctrl is mounted read-write"
+        )
+
+    def _last_command_status(self) -> str:
+        """The kernel's own words for the last failure, as a suffix; "" if it has none (it is a hint, and global)."""
+        try:
+            lines = read_text(self.path(ROOT, "info/last_cmd_status")).strip().splitlines()
+        except OSError:
+            return ""
+        return f" ({lines[-1]})" if lines and lines[-1] != "ok" else ""
+
+    @contextlib.contextmanager
+    def locked(self, patience: float = _LOCK_PATIENCE) -> t.Iterator[None]:
+        """Hold the lock that the kernel's document asks for ("Locking between applications") and libvirt and pqos take.
+
+        An exclusive flock(2) on the root directory. Raises LockTimeout after `patience` seconds.
+        """
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            deadline = time.monotonic() + patience
+            while not _try_lock(descriptor):
+                if time.monotonic() >= deadline:
+                    raise errors.LockTimeout(
+                        f"Another program has held the lock on {self.root} for more than {patience:g} seconds",
+                        path=self.root,
+                        hint="Find it with 'fuser -v' on that directory (libvirt, pqos, another run?), then run again",
+                    )
+                time.sleep(0.01)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a snapshot says about a domain: the RFC's words, and who counts which vCPU."""
+
+from __future__ import annotations
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.groups import ROOT, Group, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.snapshot import (
+    DomainStatus,
+    Running,
+    Snapshot,
+    status_of,
+)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.threads import Process
+
+DOMAIN = Domain("vm2", "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3", True)
+OURS = group_for(DOMAIN.uuid, ROOT)
+LIBVIRT = Group("qemu-1-vm2-vcpus_0")
+
+
+def status(location, tuning=None):
+    members = {OURS: frozenset(tid for tid, group in location.items() if group == OURS)}
+    running = Running(DOMAIN, Process(100, {0: 101, 1: 102}, frozenset({100, 101, 102}), tuning))
+    return status_of(running, Snapshot((running,), location, frozenset(location.values()), members))
+
+
+def test_a_shut_off_domain_is_disabled():
+    assert DomainStatus(DOMAIN).text == "Disabled"
+
+
+def test_a_domain_in_no_group_is_disabled():
+    assert status({}).text == "Disabled"
+    assert status({}).uncounted == (0, 1)
+
+
+def test_somebody_elses_monitoring_is_not_ours_to_call_enabled():
+    assert status({101: Group("", "pqos-1-1"), 102: Group("COS1")}).text == "Disabled"
+
+
+def test_a_domain_in_our_group_is_enabled():
+    answer = status({101: OURS, 102: OURS})
+    assert (answer.text, answer.groups, answer.counted, answer.uncounted) == ("Enabled", (OURS,), {OURS: (0, 1)}, ())
+
+
+def test_an_uncounted_vcpu_is_told_apart_from_the_status():
+    answer = status({101: OURS})
+    assert (answer.text, answer.uncounted) == ("Enabled", (1,))
+
+
+def test_the_whole_process_may_be_counted_where_vcpus_are_not():
+    assert status({100: OURS}).text == "Enabled"
+
+
+def test_libvirts_groups_force_it():
+    answer = status({101: LIBVIRT, 102: OURS}, "cachetune")
+    assert answer.text == "Enabled (forced by cachetune)"
+    assert answer.counted == {LIBVIRT: (0,), OURS: (1,)}
+
+
+def test_memorytune_forces_it_too():
+    assert status({101: LIBVIRT}, "memorytune").text == "Enabled (forced by memorytune)"
+
+
+def test_it_stays_forced_when_libvirts_group_was_removed_and_says_what_is_uncounted():
+    answer = status({}, "cachetune")
+    assert (answer.text, answer.groups, answer.uncounted) == ("Enabled (forced by cachetune)", (), (0, 1))
+
+
+def test_a_foreign_monitor_below_libvirts_group_does_not_hide_it():
+    """A CTRL_MON group's counters include those of its MON groups."""
+    answer = status({101: Group(LIBVIRT.ctrl, "cadvisor-x")}, "cachetune")
+    assert answer.counted == {LIBVIRT: (0,)}
+
+
+def test_rmids_are_held_by_groups_and_the_root():
+    snapshot = Snapshot(groups=frozenset({LIBVIRT, OURS}), num_rmids=8)
+    assert (snapshot.used_rmids, snapshot.free_rmids) == (3, 5)
+    assert {owner: len(groups) for owner, groups in snapshot.held_by().items()} == {
+        "default": 1,
+        "libvirt": 1,
+        "kvmops": 1,
+    }
