@@ -1,0 +1,236 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: resctrl_info
+short_description: Query which virtual machines are monitored, and what the host can monitor
+version_added: 1.0.0
+description:
+  - Returns the monitoring status of libvirt domains, as C(virsh resctrl DOMAIN) of a proposal to libvirt of 2018
+    would have, and what the host offers, so that it also serves as a check before anything is switched on.
+  - A host that cannot monitor is an answer, not a failure. RV(host.problems) then says what is missing and what to do.
+extends_documentation_fragment:
+  - kvmops.resctrl.attributes
+  - kvmops.resctrl.attributes.action_group
+  - kvmops.resctrl.host
+attributes:
+  check_mode:
+    support: full
+    details: The module changes nothing.
+  diff_mode:
+    support: N/A
+    details: The module changes nothing.
+options:
+  name:
+    description:
+      - The domains, as names, UUIDs or shell patterns (such as V(web-*)). Without it, all, those that are shut off
+        included.
+      - Patterns, V(*) among them, select running domains only, and may match none.
+    type: list
+    elements: str
+seealso:
+  - module: kvmops.resctrl.resctrl_mon
+  - module: kvmops.resctrl.resctrl_stats
+author:
+  - kvmops.resctrl maintainers (@kvmops)
+"""
+
+EXAMPLES = r"""
+- name: Is vm3 monitored?
+  kvmops.resctrl.resctrl_info:
+    name: vm3
+  register: monitoring
+
+- name: Say it as virsh would
+  ansible.builtin.debug:
+    msg: "RDT Monitoring Status: {{ monitoring.domains[0].status }}"
+
+- name: What can the hosts monitor?
+  kvmops.resctrl.resctrl_info:
+  register: monitoring
+
+- name: Say what is missing
+  ansible.builtin.debug:
+    msg: "{{ monitoring.host.problems }}"
+  when: not monitoring.host.supported
+"""
+
+RETURN = r"""
+domains:
+  description: One item for each domain, in the order asked, as of M(kvmops.resctrl.resctrl_mon).
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The domain's name; where libvirt knows no such domain, what was asked for.
+      type: str
+      sample: vm3
+    uuid:
+      description: The domain's UUID, or null where libvirt knows no such domain.
+      type: str
+    active:
+      description: Whether the domain runs.
+      type: bool
+    status:
+      description:
+        - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)).
+        - Enabled says that the domain is counted. RV(domains[].vcpus) says whether all of its vCPUs are.
+        - Null where libvirt knows no such domain.
+      type: str
+      sample: Enabled
+    enabled:
+      description: Whether RV(domains[].status) is one of those that begin with Enabled.
+      type: bool
+    forced_by:
+      description:
+        - The element of the domain's XML by which libvirt has it monitored (V(cachetune) or V(memorytune)), or null.
+      type: str
+    changed:
+      description: Always V(false).
+      type: bool
+    failed:
+      description: Whether the query failed for this domain.
+      type: bool
+    msg:
+      description: Why it failed; empty if it did not.
+      type: str
+    code:
+      description: A short name of the cause of a failure, such as V(domain_not_found), or null.
+      type: str
+    groups:
+      description: The directories of the groups that count the domain.
+      type: list
+      elements: path
+    vcpus:
+      description: Which of the domain's vCPUs are counted.
+      type: dict
+      contains:
+        counted:
+          description: The ids of the vCPUs that are counted.
+          type: list
+          elements: int
+          sample: [0, 1]
+        uncounted:
+          description: The ids of those that are not.
+          type: list
+          elements: int
+        counted_by:
+          description: Each group that counts vCPUs.
+          type: list
+          elements: dict
+          contains:
+            group:
+              description: The group's directory.
+              type: path
+            owner:
+              description: Whose group it is, V(kvmops) or V(libvirt).
+              type: str
+            vcpus:
+              description: The ids of the vCPUs that it counts.
+              type: list
+              elements: int
+host:
+  description: What the host offers.
+  returned: always
+  type: dict
+  contains:
+    supported:
+      description: Whether domains can be monitored here and now.
+      type: bool
+    mounted:
+      description: Whether the resctrl filesystem is mounted at O(resctrl_path).
+      type: bool
+    mount_options:
+      description: The options it is mounted with.
+      type: list
+      elements: str
+      sample: [rw, relatime]
+    features:
+      description: The events that can be counted, as the kernel names them.
+      type: list
+      elements: str
+      sample: [llc_occupancy, mbm_total_bytes, mbm_local_bytes]
+    rmids:
+      description: The RMIDs (the hardware's monitoring ids). Each group takes one, and so does the host as a whole.
+      type: dict
+      contains:
+        total:
+          description: How many there are; 0 where the host cannot monitor.
+          type: int
+        used:
+          description: How many are held by a group.
+          type: int
+        free:
+          description: How many are not.
+          type: int
+        held_by:
+          description: Who holds them.
+          type: list
+          elements: dict
+          contains:
+            owner:
+              description:
+                - Whose groups these are, by their names. V(default) is the group of all that is in no other.
+              type: str
+              choices: [kvmops, libvirt, pqos, other, default]
+            rmids:
+              description: How many RMIDs they hold.
+              type: int
+            groups:
+              description: The groups' directories.
+              type: list
+              elements: path
+    caches:
+      description: The ids of the L3 caches.
+      type: list
+      elements: int
+      sample: [0, 1]
+    mbm_assign_mode:
+      description:
+        - How memory-bandwidth counters are given to groups, on kernels that can tell (V(default), V(mbm_event)); else
+          null.
+      type: str
+    problems:
+      description: What is missing, each with what to do about it.
+      type: list
+      elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import describe
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import query
+
+
+def main() -> None:
+    """Return the domains' status and what the host offers."""
+    module = AnsibleModule(
+        argument_spec={"name": {"type": "list", "elements": "str"}, **host_arguments()},
+        supports_check_mode=True,
+    )
+    host = host_of(module)
+    try:
+        outcome = query(host, module.params["name"])
+    except ResctrlError as error:
+        fail(module, error)
+        return
+    result = {
+        "changed": False,
+        "domains": [describe.domain_result(one, host.resctrl) for one in outcome.results],
+        "host": describe.host_result(host.resctrl, outcome.before),
+    }
+    message = describe.failure_message(outcome.results)
+    if message:
+        module.fail_json(msg=message, **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

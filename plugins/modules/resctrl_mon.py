@@ -1,0 +1,288 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: resctrl_mon
+short_description: Switch hardware cache and memory-bandwidth monitoring of virtual machines on or off
+version_added: 1.0.0
+description:
+  - Enforces, per libvirt domain and at run time, whether the CPU counts its last-level cache occupancy (CMT) and its
+    memory bandwidth (MBM), through the resctrl filesystem of Linux (Intel RDT, AMD QoS, Arm MPAM).
+  - This is what C(virsh resctrl DOMAIN --enable) and C(--disable) of a proposal to libvirt of 2018 would have done.
+  - A domain is monitored by moving its threads into a monitoring group named C(kvmops-UUID). Nothing is allocated, no
+    group of another program is removed or renamed, and no thread leaves its allocation (CTRL_MON) group.
+  - Where a domain's XML has C(<cachetune>) or C(<memorytune>), libvirt has the vCPUs concerned counted already. That
+    cannot be switched off, and the status says so. The domain's other vCPUs can be switched as any.
+  - Every run repairs what is not as wished, for example after a vCPU was hot-plugged or another program removed the
+    group.
+extends_documentation_fragment:
+  - kvmops.resctrl.attributes
+  - kvmops.resctrl.attributes.action_group
+  - kvmops.resctrl.host
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+options:
+  name:
+    description:
+      - The domains, as names, UUIDs or shell patterns (such as V(web-*)). Name them all in one task rather than in a
+        loop.
+      - Patterns, V(*) among them, select running domains only, and may match none.
+    type: list
+    elements: str
+    required: true
+  state:
+    description:
+      - V(enabled) makes sure that every thread in O(scope) is counted, by a group of this collection or by one of
+        libvirt's.
+      - V(disabled) makes sure that no group of this collection counts the domain.
+    type: str
+    choices: [enabled, disabled]
+    default: enabled
+  scope:
+    description:
+      - V(vcpus) counts the threads of the vCPUs, as libvirt's own monitors do.
+      - V(domain) counts every thread of the domain's process, so also emulation and I/O.
+      - Going from V(domain) to V(vcpus) makes the group anew, so that the counters begin at 0.
+    type: str
+    choices: [vcpus, domain]
+    default: vcpus
+  takeover:
+    description:
+      - Whether to take threads out of another program's monitoring group, which then counts them no longer.
+      - Without it such a domain fails. Groups of libvirt's are never touched.
+    type: bool
+    default: false
+  reserve_rmids:
+    description:
+      - So many RMIDs (the hardware's monitoring ids) are left free, for example for domains that libvirt itself
+        starts with C(<cachetune>), which fail to start without one.
+    type: int
+    default: 0
+  when_inactive:
+    description:
+      - What to do about a domain that is defined but not running.
+      - V(fail) fails as the proposal has it, for both states.
+      - V(ignore) leaves it alone.
+    type: str
+    choices: [fail, ignore]
+    default: fail
+  prune:
+    description:
+      - Whether to remove, on each run, groups of this collection that count no running domain any more. RMIDs are
+        scarce.
+    type: bool
+    default: true
+notes:
+  - The state lasts as long as the domain runs.
+  - If the RMIDs do not suffice for all domains named, nothing is changed at all.
+  - The module does all it can for the other domains before it fails for one.
+seealso:
+  - module: kvmops.resctrl.resctrl_stats
+  - module: kvmops.resctrl.resctrl_info
+author:
+  - kvmops.resctrl maintainers (@kvmops)
+"""
+
+EXAMPLES = r"""
+- name: Monitor one domain
+  kvmops.resctrl.resctrl_mon:
+    name: vm3
+    state: enabled
+
+- name: Monitor all running domains, and leave four RMIDs to libvirt
+  kvmops.resctrl.resctrl_mon:
+    name: "*"
+    reserve_rmids: 4
+
+- name: Stop monitoring the build machines, wherever they run
+  kvmops.resctrl.resctrl_mon:
+    name:
+      - build-*
+      - 0b5c5b0a-3f4e-4a8e-9a52-9f6a1c1f2d10
+    state: disabled
+    when_inactive: ignore
+"""
+
+RETURN = r"""
+domains:
+  description: One item for each domain, in the order asked.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The domain's name; where libvirt knows no such domain, what was asked for.
+      type: str
+      sample: vm3
+    uuid:
+      description: The domain's UUID, or null where libvirt knows no such domain.
+      type: str
+      sample: 5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3
+    active:
+      description: Whether the domain runs.
+      type: bool
+    status:
+      description:
+        - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)).
+        - Null where libvirt knows no such domain.
+      type: str
+      sample: Enabled
+    enabled:
+      description: Whether RV(domains[].status) is one of those that begin with Enabled.
+      type: bool
+    forced_by:
+      description:
+        - The element of the domain's XML by which libvirt has it monitored (V(cachetune) or V(memorytune)), or null.
+      type: str
+    changed:
+      description: Whether anything was changed for this domain.
+      type: bool
+    failed:
+      description: Whether the domain is not as wished.
+      type: bool
+    msg:
+      description: What was done, or why the domain failed.
+      type: str
+      sample: "Now counted: vCPU 0, 1"
+    code:
+      description: A short name of the cause of a failure, such as V(domain_not_running) or V(rmids_exhausted), or null.
+      type: str
+    groups:
+      description: The directories of the groups that count the domain.
+      type: list
+      elements: path
+      sample: [/sys/fs/resctrl/mon_groups/kvmops-5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3]
+    vcpus:
+      description: Which of the domain's vCPUs are counted.
+      type: dict
+      contains:
+        counted:
+          description: The ids of the vCPUs that are counted.
+          type: list
+          elements: int
+          sample: [0, 1]
+        uncounted:
+          description: The ids of those that are not.
+          type: list
+          elements: int
+          sample: []
+        counted_by:
+          description: Each group that counts vCPUs.
+          type: list
+          elements: dict
+          contains:
+            group:
+              description: The group's directory.
+              type: path
+            owner:
+              description: Whose group it is, V(kvmops) or V(libvirt).
+              type: str
+            vcpus:
+              description: The ids of the vCPUs that it counts.
+              type: list
+              elements: int
+pruned:
+  description: The directories of the stale groups that were removed.
+  returned: always
+  type: list
+  elements: path
+rmids:
+  description: The host's RMIDs after the run.
+  returned: always
+  type: dict
+  contains:
+    total:
+      description: How many there are; 0 where the host cannot monitor.
+      type: int
+    used:
+      description: How many are held by a group, that of the whole host included.
+      type: int
+    free:
+      description: How many are not.
+      type: int
+code:
+  description: A short name of the cause of a failure that concerns the whole host, such as V(libvirt_unreachable).
+  returned: when the module fails before any domain was looked at
+  type: str
+path:
+  description: The file or directory that such a failure is about; empty where it is about none.
+  returned: when the module fails before any domain was looked at
+  type: str
+hint:
+  description: What to do about such a failure; it is part of RV(ignore:msg) too.
+  returned: when the module fails before any domain was looked at
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import describe
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import enforce
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish
+
+
+def main() -> None:
+    """Enforce the state, and return what came of it."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "list", "elements": "str", "required": True},
+            "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
+            "scope": {"type": "str", "choices": ["vcpus", "domain"], "default": "vcpus"},
+            "takeover": {"type": "bool", "default": False},
+            "reserve_rmids": {"type": "int", "default": 0},
+            "when_inactive": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
+            "prune": {"type": "bool", "default": True},
+            **host_arguments(),
+        },
+        supports_check_mode=True,
+    )
+    params, host = module.params, host_of(module)
+    if params["reserve_rmids"] < 0:
+        module.fail_json(msg="reserve_rmids cannot be negative: give the number of RMIDs to leave free, or 0")
+    wish = Wish(
+        enabled=params["state"] == "enabled",
+        whole_process=params["scope"] == "domain",
+        takeover=params["takeover"],
+        reserve=params["reserve_rmids"],
+        prune=params["prune"],
+    )
+    try:
+        outcome = enforce(
+            host,
+            params["name"],
+            wish,
+            ignore_inactive=params["when_inactive"] == "ignore",
+            check=module.check_mode,
+        )
+    except ResctrlError as error:
+        fail(module, error)
+        return
+    for warning in outcome.warnings:
+        module.warn(warning)
+    resctrl = host.resctrl
+    result = {
+        "changed": outcome.changed,
+        "domains": [describe.domain_result(one, resctrl) for one in outcome.results],
+        "pruned": [resctrl.path(group) for group in outcome.pruned],
+        "rmids": describe.rmids_result(outcome.after),
+    }
+    if module._diff:
+        sides = {"before": outcome.before, "after": outcome.after}
+        result["diff"] = {side: describe.render(outcome, snapshot, resctrl) for side, snapshot in sides.items()}
+    message = describe.failure_message(outcome.results)
+    if message:
+        module.fail_json(msg=message, **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: resctrl_stats
+short_description: Return the last-level cache occupancy and memory bandwidth of virtual machines as facts
+version_added: 1.0.0
+description:
+  - Returns what the CPU has counted for each libvirt domain that is monitored, by M(kvmops.resctrl.resctrl_mon) or by
+    libvirt itself (C(<cachetune>), C(<memorytune>)). This is what C(virsh domstats --resctrl) of a proposal to
+    libvirt of 2018 would have shown.
+  - A value that the hardware did not give is null and comes with a reason. It is never 0, and never hides another
+    value.
+  - The module is also known as M(kvmops.resctrl.resctrl_facts), and can be one of C(ansible_facts_modules).
+extends_documentation_fragment:
+  - kvmops.resctrl.attributes
+  - kvmops.resctrl.attributes.action_group
+  - kvmops.resctrl.attributes.facts
+  - kvmops.resctrl.host
+attributes:
+  check_mode:
+    support: full
+    details: The module changes nothing.
+  diff_mode:
+    support: N/A
+    details: The module changes nothing.
+options:
+  name:
+    description:
+      - The domains, as names, UUIDs or shell patterns (such as V(web-*)). Without it, all, those that are shut off
+        included.
+      - Patterns, V(*) among them, select running domains only, and may match none.
+    type: list
+    elements: str
+  interval:
+    description:
+      - Take a second sample after so many seconds, and return rates. Fractions are allowed.
+    type: float
+notes:
+  - Facts may come from a cache. RV(ansible_facts.resctrl_stats.timestamp) says how old they are.
+  - The occupancy of a cache changes slowly. A group that was just made may show what the previous user of its RMID
+    left, and grows as the domain's memory is used.
+seealso:
+  - module: kvmops.resctrl.resctrl_mon
+  - module: kvmops.resctrl.resctrl_info
+author:
+  - kvmops.resctrl maintainers (@kvmops)
+"""
+
+EXAMPLES = r"""
+- name: Read the counters of all domains
+  kvmops.resctrl.resctrl_stats:
+
+- name: Show the cache that vm3 occupies
+  ansible.builtin.debug:
+    msg: "resctrl.cmt={{ ansible_facts['resctrl_stats']['domains']['vm3']['cmt'] }}"
+
+- name: Measure bandwidth over two seconds
+  kvmops.resctrl.resctrl_stats:
+    name: web-*
+    interval: 2
+
+- name: Name the domain that moves most data
+  ansible.builtin.debug:
+    msg: >-
+      {{ ansible_facts['resctrl_stats']['domains'] | dict2items
+      | rejectattr('value.rates.mbm_total_bytes_per_second', 'none')
+      | sort(attribute='value.rates.mbm_total_bytes_per_second') | map(attribute='key') | last | default('none') }}
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts to be added to the host's.
+  returned: always
+  type: dict
+  contains:
+    resctrl_stats:
+      description: What was counted.
+      returned: always
+      type: dict
+      contains:
+        timestamp:
+          description: When the counters were read (the second sample's with O(interval)), in UTC.
+          type: str
+          sample: "2026-01-31T12:00:00.000000Z"
+        domains:
+          description:
+            - A dictionary with the domain's name as key. A name may hold characters that a dotted path does not
+              allow, so write C(['domains']['web-01']).
+          type: dict
+          contains:
+            uuid:
+              description: The domain's UUID.
+              type: str
+            active:
+              description: Whether the domain runs.
+              type: bool
+            status:
+              description:
+                - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)).
+              type: str
+            cmt:
+              description:
+                - The bytes of last-level cache that the domain occupies, over all caches. The proposal's
+                  C(resctrl.cmt).
+                - 0 for a domain that is shut off, as in the proposal. Null where it is not known.
+              type: int
+              sample: 180224
+            llc_occupancy:
+              description:
+                - The same by the kernel's name. Null where it is not known, so also for a domain that is shut off.
+              type: int
+              sample: 180224
+            mbm_total_bytes:
+              description:
+                - The bytes that the domain moved between caches and memory since its groups were made, or null.
+              type: int
+            mbm_local_bytes:
+              description: Those of them that went to the memory of the same socket, or null.
+              type: int
+            reason:
+              description:
+                - Why a value is null, or null if none is. If they differ, that of the first one.
+                - V(disabled) the domain is not monitored, V(unavailable) the hardware has no count yet, V(unassigned)
+                  it has no counter for the domain, V(error) it reported an error, V(unsupported) it has no such
+                  event, V(gone) the group or the cache went away meanwhile.
+              type: str
+              choices: [disabled, unavailable, unassigned, error, unsupported, gone]
+            caches:
+              description: The values for each L3 cache.
+              type: list
+              elements: dict
+              contains:
+                id:
+                  description: The id of the cache.
+                  type: int
+                llc_occupancy:
+                  description: Bytes, or null.
+                  type: int
+                mbm_total_bytes:
+                  description: Bytes, or null.
+                  type: int
+                mbm_local_bytes:
+                  description: Bytes, or null.
+                  type: int
+                reasons:
+                  description: The name of each value that is null, with the reason.
+                  type: dict
+            groups:
+              description: The groups that count the domain.
+              type: list
+              elements: dict
+              contains:
+                path:
+                  description: The group's directory.
+                  type: path
+                owner:
+                  description: Whose group it is, V(kvmops) or V(libvirt).
+                  type: str
+                generation:
+                  description:
+                    - A number that another group of the same name will not have. Compute rates only between facts in
+                      which it is the same. Null if the group went away meanwhile.
+                  type: int
+            vcpus:
+              description: Which of the domain's vCPUs the values stand for.
+              type: dict
+              contains:
+                counted:
+                  description: The ids of the vCPUs that are counted.
+                  type: list
+                  elements: int
+                uncounted:
+                  description: The ids of those that are not.
+                  type: list
+                  elements: int
+            rates:
+              description: The rates between two samples; null without O(interval).
+              type: dict
+              contains:
+                seconds:
+                  description: The time between the two samples of this domain.
+                  type: float
+                mbm_total_bytes_per_second:
+                  description: Bytes per second, or null where it is not known or the group was made anew in between.
+                  type: float
+                mbm_local_bytes_per_second:
+                  description: Bytes per second, or null.
+                  type: float
+"""
+
+import datetime as dt
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import describe
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import query
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.sampling import statistics
+
+
+def main() -> None:
+    """Read the counters, once or twice, and return them as facts."""
+    module = AnsibleModule(
+        argument_spec={"name": {"type": "list", "elements": "str"}, "interval": {"type": "float"}, **host_arguments()},
+        supports_check_mode=True,
+    )
+    interval, host = module.params["interval"], host_of(module)
+    if interval is not None and not 0 < interval <= 3600:
+        module.fail_json(msg=f"interval is {interval:g}: give seconds between 0 and 3600, or leave it out")
+    try:
+        outcome = query(host, module.params["name"])
+    except ResctrlError as error:
+        fail(module, error)
+        return
+    counted = statistics(host.resctrl, [one.status for one in outcome.results if one.status], interval)
+    now = dt.datetime.now(dt.timezone.utc)
+    facts = {
+        "resctrl_stats": {
+            "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "domains": {one.status.domain.name: describe.statistics_result(one, host.resctrl) for one in counted},
+        }
+    }
+    message = describe.failure_message(outcome.results)
+    if message:
+        module.fail_json(msg=message, ansible_facts=facts)
+    module.exit_json(ansible_facts=facts)
+
+
+if __name__ == "__main__":
+    main()
