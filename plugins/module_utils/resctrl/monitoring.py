@@ -131,9 +131,16 @@ def query(host: Host, names: t.Sequence[str] | None) -> Outcome:
     known = domains.list_domains(host.uri)
     selected = domains.select(names, known) if names is not None else [Selected(one.name, one) for one in known]
     active = {one.uuid for one in known if one.active}
-    running, failures = _find(host, selected)
+    running, gone = _find(host, selected)
     snapshot = host.observe(running, active)
-    return Outcome([_result(one, snapshot, failures, ()) for one in selected], snapshot, snapshot)
+    return Outcome([_told(_result(one, snapshot, gone, ())) for one in selected], snapshot, snapshot)
+
+
+def _told(result: Result) -> Result:
+    """A query's result: a domain that stopped while we looked is no failure; its status is that of a stopped one."""
+    if isinstance(result.error, errors.DomainGone):
+        return dataclasses.replace(result, error=None, msg=str(result.error))
+    return result
 
 
 def enforce(host: Host, names: t.Sequence[str], wish: Wish, *, ignore_inactive: bool, check: bool) -> Outcome:
@@ -268,7 +275,7 @@ def _result(
     if domain is None:
         return Result(one.asked, None, error=not_found(one.asked))
     running = next((each for each in snapshot.running if each.domain.uuid == domain.uuid), None)
-    status = status_of(running, snapshot) if running else DomainStatus(domain)
+    status = status_of(running, snapshot) if running else DomainStatus(domain, gone=domain.active)
     steps = [step for step in done if step.uuid == domain.uuid] if domain.active else []
     return Result(one.asked, status, bool(steps), failures.get(domain.uuid), _said(steps, running))
 

@@ -163,8 +163,8 @@ def _sample_domain(resctrl: Resctrl, status: DomainStatus, features: t.Sequence[
 
 
 def _why_nothing_counts(status: DomainStatus, features: t.Sequence[str]) -> str:
-    if status.forced_by:
-        # libvirt's group is in the XML, but no thread is in it: another program removed it
+    # Forced, but without a group: libvirt's is in the XML, but another program removed it
+    if status.gone or status.forced_by:
         return GONE
     return NOT_ENABLED if features or not status.domain.active else UNSUPPORTED
 
