@@ -29,7 +29,7 @@ def host_arguments() -> dict[str, t.Any]:
 
 def host_of(module: AnsibleModule) -> Host:
     """The host that the options speak of."""
-    return Host(module.params["uri"], module.params["resctrl_path"])
+    return Host.of_libvirt(module.params["uri"], module.params["resctrl_path"])
 
 
 def fail(module: AnsibleModule, error: ResctrlError) -> None:

@@ -226,7 +226,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import describe
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import enforce
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import Terms, enforce
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish
 
 
@@ -252,14 +252,13 @@ def main() -> None:
         enabled=params["state"] == "enabled",
         whole_process=params["scope"] == "domain",
         takeover=params["takeover"],
-        reserve=params["reserve_rmids"],
-        prune=params["prune"],
     )
     try:
         outcome = enforce(
             host,
             params["name"],
             wish,
+            Terms(params["reserve_rmids"], params["prune"]),
             ignore_inactive=params["when_inactive"] == "ignore",
             check=module.check_mode,
         )

@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from . import domains, errors, planning, preflight
-from .domains import Selected
+from .domains import Domain, Selected
 from .filesystem import Resctrl
 from .groups import OURS, ROOT, Group
 from .planning import Operation, Plan, Wish
@@ -24,12 +24,17 @@ _PAUSE = 0.02
 
 
 class Host:
-    """One hypervisor: its libvirt, its threads, its resctrl. `proc` and `state` are given by tests only."""
+    """One hypervisor: its domains (a function that lists them), their processes, its resctrl."""
 
-    def __init__(self, uri: str, resctrl_path: str, proc: str = "/proc", state: str = "") -> None:
-        self.uri = uri
-        self.resctrl = Resctrl(resctrl_path, proc)
-        self.processes = Processes(state or domains.state_directory(uri), proc)
+    def __init__(self, list_domains: t.Callable[[], list[Domain]], processes: Processes, resctrl: Resctrl) -> None:
+        self.domains = list_domains
+        self.processes = processes
+        self.resctrl = resctrl
+
+    @classmethod
+    def of_libvirt(cls, uri: str, resctrl_path: str) -> Host:
+        """This host, as libvirt at `uri` knows it."""
+        return cls(lambda: domains.list_domains(uri), Processes(domains.state_directory(uri)), Resctrl(resctrl_path))
 
     def observe(self, running: t.Sequence[Running], active: t.Container[str], whole_process: bool = False) -> Snapshot:
         """A snapshot for `running`; `active` holds the UUIDs of all running domains of libvirt's.
@@ -128,7 +133,7 @@ def query(host: Host, names: t.Sequence[str] | None) -> Outcome:
     Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable.
     """
     preflight.check_root()
-    known = domains.list_domains(host.uri)
+    known = host.domains()
     selected = domains.select(names, known) if names is not None else [Selected(one.name, one) for one in known]
     active = {one.uuid for one in known if one.active}
     running, gone = _find(host, selected)
@@ -143,59 +148,87 @@ def _told(result: Result) -> Result:
     return result
 
 
-def enforce(host: Host, names: t.Sequence[str], wish: Wish, *, ignore_inactive: bool, check: bool) -> Outcome:
+def enforce(
+    host: Host, names: t.Sequence[str], wish: Wish, terms: Terms, *, ignore_inactive: bool, check: bool
+) -> Outcome:
     """Make the wish true for the domains named, or in check mode say what that would take.
 
     Never raises for one domain's sake: its result carries the error, and the others get all that can be done.
     Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable, LockTimeout.
     """
     preflight.check_root()
-    known = domains.list_domains(host.uri)
+    known = host.domains()
     selected = domains.select(names, known)
-    active = {one.uuid for one in known if one.active}
-    run = _Run(host, selected, active, wish)
+    wishes = {one.domain.uuid: wish for one in selected if one.domain}
+    run = _Run(host, known, selected, wishes, terms)
     if not ignore_inactive:
         inactive = [one.domain.uuid for one in selected if one.domain and not one.domain.active]
         run.failures.update({uuid: not_running() for uuid in inactive})
-    missing = preflight.missing_monitoring(host.resctrl)
-    if missing:
-        after = run.without_monitoring(missing)
-    else:
-        after = run.predict() if check else run.converge()
-    results = [_result(one, after, run.failures, run.done) for one in selected]
-    asked = {one.domain.uuid for one in selected if one.domain}
-    pruned = [
-        step.group for step in run.done if step.kind == planning.REMOVE and _was_stale(step.group, run.before, asked)
-    ]
-    return Outcome(results, run.before, after, pruned, _warnings(results, run, missing, wish))
+    return run.outcome(check)
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """On what terms wishes are enforced on a host.
+
+    `reserve`: RMIDs left untouched for others.  `prune`: remove stale groups of ours.
+    `priorities`: by UUID. With them, RMIDs that do not suffice for all go to the first in line; without them (None)
+    nothing is done then.
+    """
+
+    reserve: int = 0
+    prune: bool = True
+    priorities: t.Mapping[str, int] | None = None
 
 
 class _Run:
     """One enforcement: what failed for good (by UUID), what was done, and the first snapshot."""
 
-    def __init__(self, host: Host, selected: t.Sequence[Selected], active: t.Container[str], wish: Wish) -> None:
-        self.host, self.selected, self.active, self.wish = host, selected, active, wish
+    def __init__(
+        self,
+        host: Host,
+        known: t.Sequence[Domain],
+        selected: t.Sequence[Selected],
+        wishes: t.Mapping[str, Wish],
+        terms: Terms,
+    ) -> None:
+        self.host, self.selected, self.wishes, self.terms = host, selected, wishes, terms
+        self.active = {one.uuid for one in known if one.active}
         self.failures: dict[str, errors.ResctrlError] = {}
         self.done: list[Operation] = []
         self.before = Snapshot()
 
-    def without_monitoring(self, missing: errors.MonitoringMissing) -> Snapshot:
+    def outcome(self, check: bool) -> Outcome:
+        """Enforce, or in check mode predict, and say what came of it."""
+        missing = preflight.missing_monitoring(self.host.resctrl)
+        if missing:
+            after = self._without_monitoring(missing)
+        else:
+            after = self._predict() if check else self._converge()
+        results = [_result(one, after, self.failures, self.done) for one in self.selected]
+        removed = [step.group for step in self.done if step.kind == planning.REMOVE]
+        pruned = [group for group in removed if group.uuid not in self.wishes or group in self.before.stale]
+        return Outcome(results, self.before, after, pruned, self._warnings(results, missing))
+
+    def _without_monitoring(self, missing: errors.MonitoringMissing) -> Snapshot:
         """Nothing can be enabled on this host, and nothing is: `disabled` is true of it as it is."""
         running, gone = _find(self.host, self.selected)
         self.failures.update(gone)
         self.before = self.host.observe(running, self.active)
-        if self.wish.enabled:
-            self.failures.update({one.domain.uuid: missing for one in running})
+        self.failures.update({one.domain.uuid: missing for one in running if self._enables(one.domain.uuid)})
         return self.before
 
-    def predict(self) -> Snapshot:
-        """What converge would lead to, without doing it."""
+    def _enables(self, uuid: str) -> bool:
+        return uuid in self.wishes and self.wishes[uuid].enabled
+
+    def _predict(self) -> Snapshot:
+        """What _converge would lead to, without doing it."""
         self.before, planned = self._look()
         self.failures.update(planned.failures)
         self.done = list(planned.operations)
         return planning.simulate(self.before, planned.operations)
 
-    def converge(self) -> Snapshot:
+    def _converge(self) -> Snapshot:
         """Plan and apply until nothing is left to do; the last look verifies. Returns what it saw.
 
         The first look is without the lock: where nothing is to be done, nobody is held up, and nothing is written.
@@ -220,10 +253,20 @@ class _Run:
         running, gone = _find(self.host, self.selected)
         for uuid, exc in gone.items():
             self.failures.setdefault(uuid, exc)
-        snapshot = self.host.observe(running, self.active, self.wish.whole_process)
+        whole_process = any(wish.whole_process for wish in self.wishes.values())
+        snapshot = self.host.observe(running, self.active, whole_process)
         able = tuple(one for one in running if one.domain.uuid not in self.failures)
-        planned = planning.plan(dataclasses.replace(snapshot, running=able), self.wish)
-        return snapshot, Plan(tuple(s for s in planned.operations if s.uuid not in self.failures), planned.failures)
+        planned = self._plan(dataclasses.replace(snapshot, running=able))
+        steps = tuple(step for step in planned.operations if step.uuid not in self.failures)
+        return snapshot, Plan(steps, planned.failures)
+
+    def _plan(self, snapshot: Snapshot) -> Plan:
+        terms = self.terms
+        if terms.priorities is None:
+            return planning.plan(snapshot, self.wishes, reserve=terms.reserve, prune=terms.prune)
+        granted, denied = planning.ration(snapshot, self.wishes, terms.priorities, terms.reserve)
+        planned = planning.plan(snapshot, granted, reserve=terms.reserve, prune=terms.prune)
+        return Plan(planned.operations, {**denied, **planned.failures})
 
     def _apply(self, steps: t.Iterable[Operation]) -> dict[str, errors.ResctrlError]:
         """Carry the steps out. A domain's first error ends its steps; returned are errors that may pass by time."""
@@ -237,9 +280,8 @@ class _Run:
                 stopped[step.uuid] = exc
             else:
                 self.done.append(step)
-        lasting = {
-            uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, (errors.RmidsInLimbo, errors.Moved))
-        }
+        passing = (errors.RmidsInLimbo, errors.Moved)
+        lasting = {uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)}
         self.failures.update(lasting)
         return {uuid: exc for uuid, exc in stopped.items() if uuid not in lasting}
 
@@ -249,6 +291,18 @@ class _Run:
                 f"The threads to be counted kept changing for {_PATIENCE:g} seconds", hint="Run again"
             )
             self.failures.setdefault(step.uuid, passing.get(step.uuid, not_settled))
+
+    def _warnings(self, results: t.Sequence[Result], missing: errors.MonitoringMissing | None) -> list[str]:
+        disables = not any(wish.enabled for wish in self.wishes.values())
+        warnings = [f"Nothing is monitored on this host: {missing}"] if missing and disables else []
+        for status in (result.status for result in results if not result.error):
+            if status and status.forced_by and not self._enables(status.domain.uuid):
+                warnings.append(
+                    f"Monitoring of domain '{status.domain.name}' cannot be switched off while it runs: "
+                    f"it is forced by {status.forced_by} in its XML"
+                )
+        others = [exc for uuid, exc in self.failures.items() if uuid not in self.wishes]
+        return warnings + [f"A stale group was left: {exc}" for exc in others]
 
 
 def _find(host: Host, selected: t.Sequence[Selected]) -> tuple[list[Running], dict[str, errors.ResctrlError]]:
@@ -303,25 +357,3 @@ def _said(steps: t.Sequence[Operation], running: Running | None) -> str:
     parts += [f"{others} other thread{'s' if others > 1 else ''}"] if others else []
     created = any(step.kind == planning.CREATE for step in steps)
     return f"{'Now counted' if created else 'Repaired, now counted too'}: {' and '.join(parts)}"
-
-
-def _was_stale(group: Group, before: Snapshot, asked: t.Container[str]) -> bool:
-    return group.uuid not in asked or group in before.stale
-
-
-def _warnings(
-    results: t.Sequence[Result], run: _Run, missing: errors.MonitoringMissing | None, wish: Wish
-) -> list[str]:
-    warnings = []
-    if missing and not wish.enabled:
-        warnings.append(f"Nothing is monitored on this host: {missing}")
-    for result in results:
-        status = result.status
-        if status and status.forced_by and not wish.enabled and not result.error:
-            warnings.append(
-                f"Monitoring of domain '{status.domain.name}' cannot be switched off while it runs: "
-                f"it is forced by {status.forced_by} in its XML"
-            )
-    asked = {result.status.domain.uuid for result in results if result.status}
-    warnings += [f"A stale group was left: {exc}" for uuid, exc in run.failures.items() if uuid not in asked]
-    return warnings

@@ -19,18 +19,15 @@ REMOVE = "remove"
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
-    """What is wished for the domains of a snapshot.
+    """What is wished for a domain.
 
     `enabled`: monitored or not.  `whole_process`: every thread of the process, not the vCPUs' only.  `takeover`: take
-    threads out of somebody else's MON groups (never out of libvirt's).  `reserve`: RMIDs left untouched for others.
-    `prune`: remove stale groups of ours.
+    threads out of somebody else's MON groups (never out of libvirt's).
     """
 
     enabled: bool = True
     whole_process: bool = False
     takeover: bool = False
-    reserve: int = 0
-    prune: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +53,10 @@ class Plan:
     failures: t.Mapping[str, errors.ResctrlError] = dataclasses.field(default_factory=dict)
 
 
-def plan(snapshot: Snapshot, wish: Wish) -> Plan:
-    """The operations that make the wish true for the running domains of the snapshot.
+def plan(snapshot: Snapshot, wishes: t.Mapping[str, Wish], *, reserve: int = 0, prune: bool = True) -> Plan:
+    """The operations that make the wishes (by UUID) true for the running domains; one without a wish is left alone.
 
+    `reserve`: RMIDs left untouched for others.  `prune`: remove stale groups of ours, of whatever domain.
     Removals come first: they free RMIDs. An empty plan means that nothing is left to do. If the RMIDs do not suffice
     for all, nothing is done at all, and each domain for which something was to be done fails with RmidsExhausted.
     """
@@ -66,6 +64,9 @@ def plan(snapshot: Snapshot, wish: Wish) -> Plan:
     failures: dict[str, errors.ResctrlError] = {}
     kept: set[Group] = set()
     for running in snapshot.running:
+        wish = wishes.get(running.domain.uuid)
+        if wish is None:
+            continue
         if not wish.enabled:
             steps += [Operation(REMOVE, group) for group in sorted(snapshot.ours(running.domain.uuid))]
             continue
@@ -76,15 +77,49 @@ def plan(snapshot: Snapshot, wish: Wish) -> Plan:
             continue
         kept.update(wanted)
         steps += _enable(running, wanted, snapshot)
-    if wish.prune:
+    if prune:
         removed = {step.group for step in steps if step.kind == REMOVE}
         steps += [Operation(REMOVE, group) for group in sorted(snapshot.stale - kept - removed)]
-    shortage = _shortage(steps, snapshot, wish.reserve)
+    shortage = _shortage(steps, snapshot, reserve)
     if shortage:
         waiting = {one.domain.uuid for one in snapshot.running} & {step.uuid for step in steps}
         return Plan((), {**failures, **dict.fromkeys(waiting, shortage)})
     order = (REMOVE, CREATE, ASSIGN)
     return Plan(tuple(sorted(steps, key=lambda step: order.index(step.kind))), failures)
+
+
+def ration(
+    snapshot: Snapshot, wishes: t.Mapping[str, Wish], priorities: t.Mapping[str, int], reserve: int = 0
+) -> tuple[dict[str, Wish], dict[str, errors.ResctrlError]]:
+    """The wishes that the RMIDs suffice for, and for each domain that has to go without the error that says so.
+
+    The highest priority first (0 where none is given); among equals those that are monitored already, then by name.
+    Who goes without is wished disabled, so that its RMID goes to who comes before it.
+    """
+    budget = snapshot.num_rmids - 1 - sum(group.owner != OURS for group in snapshot.groups) - reserve
+    granted = dict(wishes)
+    denied: dict[str, errors.ResctrlError] = {}
+    wanting = [one for one in snapshot.running if wishes.get(one.domain.uuid, Wish(enabled=False)).enabled]
+
+    def turn(running: Running) -> tuple[int, bool, str]:
+        uuid = running.domain.uuid
+        return (-priorities.get(uuid, 0), not snapshot.ours(uuid), running.domain.name)
+
+    for running in sorted(wanting, key=turn):
+        uuid = running.domain.uuid
+        try:
+            needed = len(_wanted(running, snapshot, wishes[uuid]))
+        except errors.ResctrlError:
+            continue
+        if needed <= budget:
+            budget -= needed
+            continue
+        granted[uuid] = dataclasses.replace(wishes[uuid], enabled=False)
+        denied[uuid] = errors.RmidsExhausted(
+            f"Out of RMIDs: of {snapshot.num_rmids} none is left for domain '{running.domain.name}'",
+            hint="It is next in line when one is freed: give it a higher priority, or disable another",
+        )
+    return granted, denied
 
 
 def _wanted(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Group, list[int]]:

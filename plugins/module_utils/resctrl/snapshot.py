@@ -78,8 +78,8 @@ class DomainStatus:
     """The answer to `virsh resctrl DOMAIN`, and what it rests on.
 
     `forced_by`: cachetune, memorytune or None.  `groups`: those that count the domain.  `counted`: group -> ids of the
-    vCPUs that it counts.  `uncounted`: ids of the vCPUs that no group of ours or libvirt's counts.  `gone`: libvirt lists
-    the domain as running, but its process is not there.
+    vCPUs that it counts.  `uncounted`: ids of the vCPUs that no group of ours or libvirt's counts.
+    `gone`: libvirt lists the domain as running, but its process is not there.
     """
 
     domain: Domain

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +19,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning im
     Operation,
     Wish,
     plan,
+    ration,
     simulate,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.snapshot import Running, Snapshot, status_of
@@ -55,8 +54,16 @@ def host(*running, location=None, groups=(), members=None, stale=(), num_rmids=1
     return Snapshot(tuple(running), location, frozenset(groups), members, frozenset(stale), num_rmids)
 
 
-def steps(snapshot, wish):
-    planned = plan(snapshot, wish)
+def for_all(snapshot, wish):
+    return {one.domain.uuid: wish for one in snapshot.running}
+
+
+def planned_for(snapshot, wish, **terms):
+    return plan(snapshot, for_all(snapshot, wish), **terms)
+
+
+def steps(snapshot, wish, **terms):
+    planned = planned_for(snapshot, wish, **terms)
     assert not planned.failures
     return list(planned.operations)
 
@@ -144,7 +151,7 @@ def test_a_domain_that_libvirt_counts_wholly_is_left_alone():
 
 
 def test_a_thread_in_a_foreign_monitoring_group_is_not_stolen():
-    planned = plan(host(vm(), vm(2), location={1001: PQOS_MONITOR}), ENABLE)
+    planned = planned_for(host(vm(), vm(2), location={1001: PQOS_MONITOR}), ENABLE)
     assert {step.uuid for step in planned.operations} == {uuid(2)}
     failure = planned.failures[uuid(1)]
     assert isinstance(failure, errors.ForeignGroup)
@@ -164,7 +171,7 @@ def test_stale_groups_are_pruned_first_so_that_their_rmids_can_be_used():
     stale = group_for(uuid(9), ROOT)
     snapshot = host(vm(), members={stale: set()}, stale=[stale], num_rmids=2)
     assert steps(snapshot, ENABLE)[0] == Operation(REMOVE, stale)
-    assert steps(host(members={stale: set()}, stale=[stale]), dataclasses.replace(ENABLE, prune=False)) == []
+    assert steps(host(members={stale: set()}, stale=[stale]), ENABLE, prune=False) == []
 
 
 def test_going_back_to_vcpus_makes_the_group_anew():
@@ -190,14 +197,14 @@ def test_another_process_in_our_group_is_put_out():
 
 
 def test_without_threads_for_its_vcpus_a_domain_fails_with_advice():
-    failure = plan(host(vm(vcpus=0)), ENABLE).failures[uuid(1)]
+    failure = planned_for(host(vm(vcpus=0)), ENABLE).failures[uuid(1)]
     assert isinstance(failure, errors.NoVcpuThreads)
     assert "scope=domain" in failure.hint
 
 
 def test_if_rmids_do_not_suffice_nothing_is_changed_and_the_error_counts_them():
     pqos = [Group("", "pqos-1-1"), Group("", "pqos-2-2")]
-    planned = plan(host(vm(1), vm(2), vm(3), groups=[*pqos, LIBVIRT], num_rmids=6), ENABLE)
+    planned = planned_for(host(vm(1), vm(2), vm(3), groups=[*pqos, LIBVIRT], num_rmids=6), ENABLE)
     assert planned.operations == ()
     assert set(planned.failures) == {uuid(1), uuid(2), uuid(3)}
     message = str(planned.failures[uuid(1)])
@@ -205,16 +212,15 @@ def test_if_rmids_do_not_suffice_nothing_is_changed_and_the_error_counts_them():
 
 
 def test_the_reserve_is_left_untouched():
-    wish = Wish(reserve=2)
-    assert plan(host(vm(1), vm(2), num_rmids=5), wish).failures == {}
-    failure = plan(host(vm(1), vm(2), num_rmids=4), wish).failures[uuid(1)]
+    assert planned_for(host(vm(1), vm(2), num_rmids=5), ENABLE, reserve=2).failures == {}
+    failure = planned_for(host(vm(1), vm(2), num_rmids=4), ENABLE, reserve=2).failures[uuid(1)]
     assert "2 needed, 3 free of 4, 2 of them reserved" in str(failure)
 
 
 def test_repairs_go_on_when_the_reserve_is_used_up():
     """Making a group anew takes no RMID that was not taken before."""
     snapshot = host(vm(), members={OURS: {1000, 1001, 1002}}, num_rmids=2)
-    assert len(steps(snapshot, Wish(reserve=4))) == 4
+    assert len(steps(snapshot, ENABLE, reserve=4)) == 4
 
 
 # -- for every host ----------------------------------------------------------------------------------------------------
@@ -260,69 +266,147 @@ wishes = st.builds(
     enabled=st.booleans(),
     whole_process=st.booleans(),
     takeover=st.booleans(),
-    reserve=st.integers(0, 8),
-    prune=st.booleans(),
 )
+terms = st.fixed_dictionaries({"reserve": st.integers(0, 8), "prune": st.booleans()})
+
+
+@st.composite
+def asked(draw):
+    """A host, and a wish for each of its domains or for some."""
+    snapshot = draw(hosts())
+    wished = {one.domain.uuid: draw(wishes) for one in snapshot.running if draw(st.integers(0, 4))}
+    return snapshot, wished, draw(terms)
 
 
 @settings(max_examples=300)
-@given(hosts(), wishes)
-def test_after_a_plan_nothing_is_left_to_plan(snapshot, wish):
-    planned = plan(snapshot, wish)
-    after = plan(simulate(snapshot, planned.operations), wish)
+@given(asked())
+def test_after_a_plan_nothing_is_left_to_plan(question):
+    snapshot, wished, on = question
+    planned = plan(snapshot, wished, **on)
+    after = plan(simulate(snapshot, planned.operations), wished, **on)
     assert after.operations == ()
     assert set(after.failures) == set(planned.failures)
 
 
 @settings(max_examples=300)
-@given(hosts(), wishes)
-def test_no_operation_ever_names_a_foreign_group(snapshot, wish):
-    for step in plan(snapshot, wish).operations:
+@given(asked())
+def test_no_operation_ever_names_a_foreign_group(question):
+    snapshot, wished, on = question
+    for step in plan(snapshot, wished, **on).operations:
         assert step.group.owner == "kvmops"
         assert step.group.mon
 
 
 @settings(max_examples=300)
-@given(hosts(), wishes)
-def test_every_thread_stays_in_its_control_group(snapshot, wish):
+@given(asked())
+def test_every_thread_stays_in_its_control_group(question):
     """The kernel refuses anything else (EINVAL), and an allocation would be lost."""
-    for step in plan(snapshot, wish).operations:
+    snapshot, wished, on = question
+    for step in plan(snapshot, wished, **on).operations:
         if step.kind == ASSIGN:
             assert snapshot.group_of(step.tid).ctrl == step.group.ctrl
 
 
 @settings(max_examples=300)
-@given(hosts(), wishes)
-def test_libvirts_threads_are_never_moved(snapshot, wish):
-    moved = {step.tid for step in plan(snapshot, wish).operations if step.kind == ASSIGN}
+@given(asked())
+def test_libvirts_threads_are_never_moved(question):
+    snapshot, wished, on = question
+    moved = {step.tid for step in plan(snapshot, wished, **on).operations if step.kind == ASSIGN}
     assert not [tid for tid in moved if snapshot.group_of(tid).owner == "libvirt"]
 
 
 @settings(max_examples=300)
-@given(hosts(), wishes)
-def test_threads_of_foreign_monitors_move_only_with_takeover(snapshot, wish):
-    moved = [snapshot.group_of(step.tid) for step in plan(snapshot, wish).operations if step.kind == ASSIGN]
-    assert wish.takeover or not [group for group in moved if group.mon and group.owner != "kvmops"]
+@given(asked())
+def test_threads_of_foreign_monitors_move_only_with_takeover(question):
+    snapshot, wished, on = question
+    for step in plan(snapshot, wished, **on).operations:
+        group = snapshot.group_of(step.tid)
+        if step.kind == ASSIGN and group.mon and group.owner != "kvmops":
+            assert wished[step.uuid].takeover
 
 
 @settings(max_examples=300)
-@given(hosts(), wishes)
-def test_the_reserve_is_never_eaten_into(snapshot, wish):
-    after = simulate(snapshot, plan(snapshot, wish).operations)
-    assert len(after.groups) <= max(len(snapshot.groups), snapshot.num_rmids - 1 - wish.reserve)
+@given(asked())
+def test_the_reserve_is_never_eaten_into(question):
+    snapshot, wished, on = question
+    after = simulate(snapshot, plan(snapshot, wished, **on).operations)
+    assert len(after.groups) <= max(len(snapshot.groups), snapshot.num_rmids - 1 - on["reserve"])
 
 
 @settings(max_examples=300)
-@given(hosts(), wishes)
-def test_afterwards_each_domain_is_as_wished_or_says_why_not(snapshot, wish):
-    planned = plan(snapshot, wish)
+@given(asked())
+def test_a_domain_without_a_wish_is_left_alone(question):
+    snapshot, wished, on = question
+    touched = {step.uuid for step in plan(snapshot, wished, **on).operations if step.group not in snapshot.stale}
+    assert touched <= set(wished)
+
+
+@settings(max_examples=300)
+@given(asked())
+def test_afterwards_each_domain_is_as_wished_or_says_why_not(question):
+    snapshot, wished, on = question
+    planned = plan(snapshot, wished, **on)
     after = simulate(snapshot, planned.operations)
     for running in after.running:
-        status = status_of(running, after)
-        if running.domain.uuid in planned.failures:
+        status, wish = status_of(running, after), wished.get(running.domain.uuid)
+        if wish is None or running.domain.uuid in planned.failures:
             continue
         if wish.enabled:
             assert status.enabled or not running.process.vcpus
             assert status.uncounted == ()
         else:
             assert after.ours(running.domain.uuid) == frozenset()
+
+
+# -- when RMIDs are short ----------------------------------------------------------------------------------------------
+
+
+def counted_after_rationing(snapshot, wished, priorities, reserve=0):
+    granted, denied = ration(snapshot, wished, priorities, reserve)
+    planned = plan(snapshot, granted, reserve=reserve)
+    assert not planned.failures
+    after = simulate(snapshot, planned.operations)
+    names = {one.domain.name for one in after.running if after.ours(one.domain.uuid)}
+    return names, {one.domain.name for one in snapshot.running if one.domain.uuid in denied}
+
+
+def test_the_highest_priority_is_served_first():
+    snapshot = host(vm(1), vm(2), vm(3), num_rmids=3)
+    priorities = {uuid(2): 10, uuid(3): 5}
+    assert counted_after_rationing(snapshot, for_all(snapshot, ENABLE), priorities) == ({"vm2", "vm3"}, {"vm1"})
+
+
+def test_an_important_domain_takes_the_place_of_another():
+    snapshot = host(vm(1), vm(2), members={OURS: {1001, 1002}}, num_rmids=2)
+    assert counted_after_rationing(snapshot, for_all(snapshot, ENABLE), {uuid(2): 1}) == ({"vm2"}, {"vm1"})
+
+
+def test_among_equals_who_is_counted_stays_counted():
+    snapshot = host(vm(1), vm(2), members={group_for(uuid(2), ROOT): {2001, 2002}}, num_rmids=2)
+    assert counted_after_rationing(snapshot, for_all(snapshot, ENABLE), {}) == ({"vm2"}, {"vm1"})
+
+
+def test_the_reserve_and_foreign_groups_are_not_shared_out():
+    snapshot = host(vm(1), vm(2), vm(3), groups=[LIBVIRT, PQOS_MONITOR], num_rmids=6)
+    assert counted_after_rationing(snapshot, for_all(snapshot, ENABLE), {}, reserve=1) == ({"vm1", "vm2"}, {"vm3"})
+
+
+def test_who_goes_without_is_told_what_to_do():
+    snapshot = host(vm(1), num_rmids=1)
+    (error,) = ration(snapshot, for_all(snapshot, ENABLE), {})[1].values()
+    assert isinstance(error, errors.RmidsExhausted)
+    assert "higher priority" in error.hint
+
+
+@settings(max_examples=300)
+@given(asked(), st.dictionaries(st.integers(1, 4).map(uuid), st.integers(-2, 2)))
+def test_what_is_granted_always_suffices_and_stays_so(question, priorities):
+    snapshot, wished, on = question
+    granted, denied = ration(snapshot, wished, priorities, on["reserve"])
+    planned = plan(snapshot, granted, **on)
+    foreign = sum(group.owner != "kvmops" for group in snapshot.groups)
+    left_alone = sum(len(snapshot.ours(one.domain.uuid)) for one in snapshot.running if one.domain.uuid not in wished)
+    if not left_alone and on["prune"] and foreign + 1 + on["reserve"] <= snapshot.num_rmids:
+        assert not [failure for failure in planned.failures.values() if isinstance(failure, errors.RmidsExhausted)]
+        after = simulate(snapshot, planned.operations)
+        assert set(ration(after, wished, priorities, on["reserve"])[1]) == set(denied)
