@@ -120,20 +120,11 @@ domains:
           type: list
           elements: int
         counted_by:
-          description: Each group that counts vCPUs.
+          description:
+            - For each group that counts vCPUs its directory (C(group)), its owner (C(owner), V(kvmops) or V(libvirt)),
+              and the ids of the vCPUs (C(vcpus)).
           type: list
           elements: dict
-          contains:
-            group:
-              description: The group's directory.
-              type: path
-            owner:
-              description: Whose group it is, V(kvmops) or V(libvirt).
-              type: str
-            vcpus:
-              description: The ids of the vCPUs that it counts.
-              type: list
-              elements: int
 host:
   description: What the host offers.
   returned: always
@@ -204,9 +195,13 @@ host:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import describe
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import query
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.host_facts import describe_host
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import (
+    domain_result,
+    failure_message,
+    query,
+)
 
 
 def main() -> None:
@@ -223,10 +218,10 @@ def main() -> None:
         return
     result = {
         "changed": False,
-        "domains": [describe.domain_result(one, host.resctrl) for one in outcome.results],
-        "host": describe.host_result(host.resctrl, outcome.before),
+        "domains": [domain_result(one, host.resctrl) for one in outcome.results],
+        "host": describe_host(host.resctrl, outcome.before),
     }
-    message = describe.failure_message(outcome.results)
+    message = failure_message(outcome.results)
     if message:
         module.fail_json(msg=message, **result)
     module.exit_json(**result)

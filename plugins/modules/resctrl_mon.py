@@ -174,20 +174,11 @@ domains:
           elements: int
           sample: []
         counted_by:
-          description: Each group that counts vCPUs.
+          description:
+            - For each group that counts vCPUs its directory (C(group)), its owner (C(owner), V(kvmops) or V(libvirt)),
+              and the ids of the vCPUs (C(vcpus)).
           type: list
           elements: dict
-          contains:
-            group:
-              description: The group's directory.
-              type: path
-            owner:
-              description: Whose group it is, V(kvmops) or V(libvirt).
-              type: str
-            vcpus:
-              description: The ids of the vCPUs that it counts.
-              type: list
-              elements: int
 pruned:
   description: The directories of the stale groups that were removed.
   returned: always
@@ -224,9 +215,9 @@ hint:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import describe
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.enforcement import Terms, enforce, render
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import Terms, enforce
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import domain_result, failure_message
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish
 
 
@@ -270,14 +261,14 @@ def main() -> None:
     resctrl = host.resctrl
     result = {
         "changed": outcome.changed,
-        "domains": [describe.domain_result(one, resctrl) for one in outcome.results],
+        "domains": [domain_result(one, resctrl) for one in outcome.results],
         "pruned": [resctrl.path(group) for group in outcome.pruned],
-        "rmids": describe.rmids_result(outcome.after),
+        "rmids": outcome.after.rmids(),
     }
     if module._diff:
         sides = {"before": outcome.before, "after": outcome.after}
-        result["diff"] = {side: describe.render(outcome, snapshot, resctrl) for side, snapshot in sides.items()}
-    message = describe.failure_message(outcome.results)
+        result["diff"] = {side: render(outcome, snapshot, resctrl) for side, snapshot in sides.items()}
+    message = failure_message(outcome.results)
     if message:
         module.fail_json(msg=message, **result)
     module.exit_json(**result)

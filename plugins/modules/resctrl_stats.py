@@ -198,10 +198,9 @@ import datetime as dt
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import describe
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import query
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.sampling import statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import failure_message, query
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.sampling import describe_statistics, statistics
 
 
 def main() -> None:
@@ -223,10 +222,10 @@ def main() -> None:
     facts = {
         "resctrl_stats": {
             "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "domains": {one.status.domain.name: describe.statistics_result(one, host.resctrl) for one in counted},
+            "domains": {one.status.domain.name: describe_statistics(one, host.resctrl) for one in counted},
         }
     }
-    message = describe.failure_message(outcome.results)
+    message = failure_message(outcome.results)
     if message:
         module.fail_json(msg=message, ansible_facts=facts)
     module.exit_json(ansible_facts=facts)

@@ -1,5 +1,4 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The typed errors of the library: each says what happened and, in its hint, what to do about it."""
 
@@ -44,13 +43,13 @@ class LibvirtUnreachable(ResctrlError):
 
 
 class UriRefused(ResctrlError):
-    """The URI leads to another machine; threads and resctrl are those of this one."""
+    """The URI leads to another machine."""
 
     code = "uri_refused"
 
 
 class MonitoringMissing(ResctrlError):
-    """The host cannot monitor; base of the four causes."""
+    """The host cannot monitor: base of the four causes."""
 
     code = "monitoring_missing"
 
@@ -62,31 +61,31 @@ class CpuWithoutMonitoring(MonitoringMissing):
 
 
 class KernelWithoutResctrl(MonitoringMissing):
-    """The CPU could, the running kernel does not offer resctrl."""
+    """The running kernel offers no resctrl."""
 
     code = "kernel_without_resctrl"
 
 
 class NotMounted(MonitoringMissing):
-    """The kernel offers resctrl, but it is not mounted at the path."""
+    """resctrl is not mounted at the path."""
 
     code = "not_mounted"
 
 
 class AllocationOnly(MonitoringMissing):
-    """resctrl is mounted, but has no L3 monitoring (no info/L3_MON)."""
+    """resctrl is mounted, but has no info/L3_MON."""
 
     code = "allocation_only"
 
 
 class RmidsExhausted(ResctrlError):
-    """There are fewer RMIDs than groups asked for (mkdir: ENOSPC, or found out while planning)."""
+    """Fewer RMIDs than groups asked for (mkdir: ENOSPC, or found out while planning)."""
 
     code = "rmids_exhausted"
 
 
 class RmidsInLimbo(ResctrlError):
-    """mkdir: EBUSY. RMIDs were freed, but the cache still holds their lines; they come back by themselves."""
+    """RMIDs are free, but not yet to be had (mkdir: EBUSY)."""
 
     code = "rmids_in_limbo"
 
@@ -98,13 +97,13 @@ class LockTimeout(ResctrlError):
 
 
 class Refused(ResctrlError):
-    """The kernel refused an operation for a reason that trying again will not mend."""
+    """The kernel refused an operation, and will again."""
 
     code = "refused"
 
 
 class Moved(ResctrlError):
-    """What was observed has changed meanwhile (a thread ended, a group vanished or moved): look again."""
+    """A thread or group changed since it was looked at: look again."""
 
     code = "moved"
 
@@ -116,19 +115,19 @@ class DomainNotFound(ResctrlError):
 
 
 class DomainNotRunning(ResctrlError):
-    """The domain is shut off: it has no thread that could be counted."""
+    """The domain is shut off."""
 
     code = "domain_not_running"
 
 
 class DomainGone(ResctrlError):
-    """libvirt lists the domain as running, but its process cannot be found (any more)."""
+    """libvirt lists the domain as running, but its process is not there."""
 
     code = "domain_gone"
 
 
 class NoVcpuThreads(ResctrlError):
-    """The domain's vCPUs have no threads of their own (TCG with one thread for all)."""
+    """One thread runs all vCPUs (TCG)."""
 
     code = "no_vcpu_threads"
 
@@ -143,3 +142,9 @@ class NotSettled(ResctrlError):
     """The domain changed faster than it could be followed."""
 
     code = "not_settled"
+
+
+class PolicyDamaged(ResctrlError):
+    """A file of the policy cannot be understood."""
+
+    code = "policy_damaged"

@@ -1,5 +1,4 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernel's resctrl filesystem: groups, tasks, counters, the lock. Knows threads, but no domain.
 
@@ -21,9 +20,9 @@ from . import errors
 from .groups import OURS, ROOT, Group
 
 DEFAULT_PATH = "/sys/fs/resctrl"
+
 # resctrl, or a look-alike that says so by its subtype (fuse.resctrl), as tests use
 _FILESYSTEMS = ("resctrl", "fuse.resctrl")
-_CACHE_DIRECTORY = re.compile(r"mon_L3_([0-9]+)")
 # A holder of the lock keeps it for milliseconds; one that keeps it for this long is stuck.
 _LOCK_PATIENCE = 10.0
 
@@ -114,33 +113,6 @@ class Resctrl:
         except (OSError, ValueError):
             return 0
 
-    def assign_mode(self) -> str | None:
-        """How MBM counters are given out: `default` or `mbm_event`; None on kernels that do not say (before 6.18)."""
-        try:
-            text = read_text(self.path(ROOT, "info/L3_MON/mbm_assign_mode"))
-        except OSError:
-            return None
-        match = re.search(r"\[(.+)\]", text)
-        return match.group(1) if match else None
-
-    def cache_ids(self, group: Group = ROOT) -> dict[int, str]:
-        """L3 cache id -> its directory in `group`, in the order of the ids.
-
-        Ids are sparse, come and go with CPU hot-plug and are zero-padded (mon_L3_08 is 8, not a bad octal number).
-        Directories of other resources (mon_PERF_PKG_NN) are not caches. Raises OSError where the group is gone.
-        """
-        names = os.listdir(self.path(group, "mon_data"))
-        matches = [(name, _CACHE_DIRECTORY.fullmatch(name)) for name in names]
-        found = {int(match.group(1), 10): self.path(group, "mon_data", name) for name, match in matches if match}
-        return dict(sorted(found.items()))
-
-    def online_caches(self) -> list[int]:
-        """The ids of the L3 caches that can be monitored; empty where monitoring is missing."""
-        try:
-            return list(self.cache_ids())
-        except OSError:
-            return []
-
     # -- groups and threads --------------------------------------------------------------------------------------
 
     def groups(self) -> list[Group]:
@@ -186,13 +158,6 @@ class Resctrl:
             and mount.filesystem == "resctrl"
             and os.path.exists(f"{self.proc}/self/cpu_resctrl_groups")
         )
-
-    def generation(self, group: Group) -> int | None:
-        """A number that another group of the same name will not have (the inode); None if the group is gone."""
-        try:
-            return os.stat(self.path(group)).st_ino
-        except OSError:
-            return None
 
     # -- changes: only ever to groups of ours --------------------------------------------------------------------
 

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a resctrl group is, and to whom it belongs by its name. Pure: nothing here touches a file."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 
 # Our groups are MON groups named after the domain's UUID: a domain's name may hold anything, and libvirt's own names
@@ -47,13 +47,13 @@ class Group:
         """The CTRL_MON group it belongs to (a CTRL_MON group: itself)."""
         return Group(self.ctrl)
 
-    @property
+    @functools.cached_property
     def uuid(self) -> str:
         """The UUID of the domain that a group of ours counts; "" if the group is not ours."""
         name = self.mon[len(PREFIX) :] if self.mon.startswith(PREFIX) else ""
         return name if _UUID.fullmatch(name) else ""
 
-    @property
+    @functools.cached_property
     def owner(self) -> str:
         """Who made it, by its name: kvmops, libvirt, pqos, other, or default for the root."""
         if self.uuid:

@@ -1,26 +1,19 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The RFC on a host: observe, plan, apply, verify. What a domain's status is, and how it is made what is wished."""
+"""The RFC on a host: what is observed there, and the answers: each domain's status, and what came of a run."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
+import os
 import typing as t
 
-from . import domains, errors, planning, preflight
+from . import domains, errors
 from .domains import Domain, Selected
 from .filesystem import Resctrl
 from .groups import OURS, ROOT, Group
-from .planning import Operation, Plan, Wish
 from .snapshot import DomainStatus, Running, Snapshot, status_of
 from .threads import Processes
-
-# How long a run tries: RMIDs come out of limbo once a second at best, and a domain may start threads while we look.
-_PATIENCE = 10.0
-_LIMBO_PAUSE = 0.5
-_PAUSE = 0.02
 
 
 class Host:
@@ -83,18 +76,18 @@ class Host:
             return bool(tids)
         return any(self.processes.runs(tid, group.uuid) for tid in tids)
 
-    def perform(self, step: Operation) -> None:
-        """Carry out one operation. A thread is checked against its process at the last moment. Raises ResctrlError."""
-        if step.kind == planning.CREATE:
-            self.resctrl.create(step.group)
-        elif step.kind == planning.REMOVE:
-            self.resctrl.remove(step.group)
-        elif self.processes.runs(step.pid, step.uuid) and step.tid in self.processes.threads(step.pid):
-            self.resctrl.assign(step.group, step.tid)
-        else:
-            raise errors.Moved(
-                f"Thread {step.tid} has ended", hint="Its domain stopped or lost a vCPU meanwhile: run again"
-            )
+    def find(self, selected: t.Sequence[Selected]) -> tuple[list[Running], dict[str, errors.ResctrlError]]:
+        """The processes of the selected running domains, and for those without one the reason (by UUID)."""
+        running: list[Running] = []
+        gone: dict[str, errors.ResctrlError] = {}
+        for domain in (one.domain for one in selected):
+            if domain is None or not domain.active:
+                continue
+            try:
+                running.append(Running(domain, self.processes.find(domain)))
+            except errors.DomainGone as exc:
+                gone[domain.uuid] = exc
+        return running, gone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,19 +119,25 @@ class Outcome:
         return bool(self.pruned) or any(result.changed for result in self.results)
 
 
+def check_root() -> None:
+    """Raises NotRoot."""
+    if os.geteuid() != 0:
+        raise errors.NotRoot("resctrl and libvirt's status files belong to root", hint="Run as root (become: true)")
+
+
 def query(host: Host, names: t.Sequence[str] | None) -> Outcome:
     """The status of domains (None: of all, the shut-off ones included), changing nothing.
 
     A host that cannot monitor is no error here: nothing is monitored there.
     Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable.
     """
-    preflight.check_root()
+    check_root()
     known = host.domains()
     selected = domains.select(names, known) if names is not None else [Selected(one.name, one) for one in known]
     active = {one.uuid for one in known if one.active}
-    running, gone = _find(host, selected)
+    running, gone = host.find(selected)
     snapshot = host.observe(running, active)
-    return Outcome([_told(_result(one, snapshot, gone, ())) for one in selected], snapshot, snapshot)
+    return Outcome([_told(result_of(one, snapshot, gone)) for one in selected], snapshot, snapshot)
 
 
 def _told(result: Result) -> Result:
@@ -148,190 +147,16 @@ def _told(result: Result) -> Result:
     return result
 
 
-def enforce(
-    host: Host, names: t.Sequence[str], wish: Wish, terms: Terms, *, ignore_inactive: bool, check: bool
-) -> Outcome:
-    """Make the wish true for the domains named, or in check mode say what that would take.
-
-    Never raises for one domain's sake: its result carries the error, and the others get all that can be done.
-    Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable, LockTimeout.
-    """
-    preflight.check_root()
-    known = host.domains()
-    selected = domains.select(names, known)
-    wishes = {one.domain.uuid: wish for one in selected if one.domain}
-    run = _Run(host, known, selected, wishes, terms)
-    if not ignore_inactive:
-        inactive = [one.domain.uuid for one in selected if one.domain and not one.domain.active]
-        run.failures.update({uuid: not_running() for uuid in inactive})
-    return run.outcome(check)
-
-
-@dataclasses.dataclass(frozen=True)
-class Terms:
-    """On what terms wishes are enforced on a host.
-
-    `reserve`: RMIDs left untouched for others.  `prune`: remove stale groups of ours.
-    `priorities`: by UUID. With them, RMIDs that do not suffice for all go to the first in line; without them (None)
-    nothing is done then.
-    """
-
-    reserve: int = 0
-    prune: bool = True
-    priorities: t.Mapping[str, int] | None = None
-
-
-class _Run:
-    """One enforcement: what failed for good (by UUID), what was done, and the first snapshot."""
-
-    def __init__(
-        self,
-        host: Host,
-        known: t.Sequence[Domain],
-        selected: t.Sequence[Selected],
-        wishes: t.Mapping[str, Wish],
-        terms: Terms,
-    ) -> None:
-        self.host, self.selected, self.wishes, self.terms = host, selected, wishes, terms
-        self.active = {one.uuid for one in known if one.active}
-        self.failures: dict[str, errors.ResctrlError] = {}
-        self.done: list[Operation] = []
-        self.before = Snapshot()
-
-    def outcome(self, check: bool) -> Outcome:
-        """Enforce, or in check mode predict, and say what came of it."""
-        missing = preflight.missing_monitoring(self.host.resctrl)
-        if missing:
-            after = self._without_monitoring(missing)
-        else:
-            after = self._predict() if check else self._converge()
-        results = [_result(one, after, self.failures, self.done) for one in self.selected]
-        removed = [step.group for step in self.done if step.kind == planning.REMOVE]
-        pruned = [group for group in removed if group.uuid not in self.wishes or group in self.before.stale]
-        return Outcome(results, self.before, after, pruned, self._warnings(results, missing))
-
-    def _without_monitoring(self, missing: errors.MonitoringMissing) -> Snapshot:
-        """Nothing can be enabled on this host, and nothing is: `disabled` is true of it as it is."""
-        running, gone = _find(self.host, self.selected)
-        self.failures.update(gone)
-        self.before = self.host.observe(running, self.active)
-        self.failures.update({one.domain.uuid: missing for one in running if self._enables(one.domain.uuid)})
-        return self.before
-
-    def _enables(self, uuid: str) -> bool:
-        return uuid in self.wishes and self.wishes[uuid].enabled
-
-    def _predict(self) -> Snapshot:
-        """What _converge would lead to, without doing it."""
-        self.before, planned = self._look()
-        self.failures.update(planned.failures)
-        self.done = list(planned.operations)
-        return planning.simulate(self.before, planned.operations)
-
-    def _converge(self) -> Snapshot:
-        """Plan and apply until nothing is left to do; the last look verifies. Returns what it saw.
-
-        The first look is without the lock: where nothing is to be done, nobody is held up, and nothing is written.
-        """
-        self.before, planned = snapshot, _ = self._look()
-        deadline = time.monotonic() + _PATIENCE
-        while planned.operations:
-            with self.host.resctrl.locked():
-                _, planned = self._look()
-                passing = self._apply(planned.operations)
-            snapshot, planned = self._look()
-            if time.monotonic() >= deadline:
-                self._give_up(planned, passing)
-                break
-            if passing:
-                limbo = any(isinstance(exc, errors.RmidsInLimbo) for exc in passing.values())
-                time.sleep(_LIMBO_PAUSE if limbo else _PAUSE)
-        self.failures.update(planned.failures)
-        return snapshot
-
-    def _look(self) -> tuple[Snapshot, Plan]:
-        running, gone = _find(self.host, self.selected)
-        for uuid, exc in gone.items():
-            self.failures.setdefault(uuid, exc)
-        whole_process = any(wish.whole_process for wish in self.wishes.values())
-        snapshot = self.host.observe(running, self.active, whole_process)
-        able = tuple(one for one in running if one.domain.uuid not in self.failures)
-        planned = self._plan(dataclasses.replace(snapshot, running=able))
-        steps = tuple(step for step in planned.operations if step.uuid not in self.failures)
-        return snapshot, Plan(steps, planned.failures)
-
-    def _plan(self, snapshot: Snapshot) -> Plan:
-        terms = self.terms
-        if terms.priorities is None:
-            return planning.plan(snapshot, self.wishes, reserve=terms.reserve, prune=terms.prune)
-        granted, denied = planning.ration(snapshot, self.wishes, terms.priorities, terms.reserve)
-        planned = planning.plan(snapshot, granted, reserve=terms.reserve, prune=terms.prune)
-        return Plan(planned.operations, {**denied, **planned.failures})
-
-    def _apply(self, steps: t.Iterable[Operation]) -> dict[str, errors.ResctrlError]:
-        """Carry the steps out. A domain's first error ends its steps; returned are errors that may pass by time."""
-        stopped: dict[str, errors.ResctrlError] = {}
-        for step in steps:
-            if step.uuid in stopped:
-                continue
-            try:
-                self.host.perform(step)
-            except errors.ResctrlError as exc:
-                stopped[step.uuid] = exc
-            else:
-                self.done.append(step)
-        passing = (errors.RmidsInLimbo, errors.Moved)
-        lasting = {uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)}
-        self.failures.update(lasting)
-        return {uuid: exc for uuid, exc in stopped.items() if uuid not in lasting}
-
-    def _give_up(self, planned: Plan, passing: t.Mapping[str, errors.ResctrlError]) -> None:
-        for step in planned.operations:
-            not_settled = errors.NotSettled(
-                f"The threads to be counted kept changing for {_PATIENCE:g} seconds", hint="Run again"
-            )
-            self.failures.setdefault(step.uuid, passing.get(step.uuid, not_settled))
-
-    def _warnings(self, results: t.Sequence[Result], missing: errors.MonitoringMissing | None) -> list[str]:
-        disables = not any(wish.enabled for wish in self.wishes.values())
-        warnings = [f"Nothing is monitored on this host: {missing}"] if missing and disables else []
-        for status in (result.status for result in results if not result.error):
-            if status and status.forced_by and not self._enables(status.domain.uuid):
-                warnings.append(
-                    f"Monitoring of domain '{status.domain.name}' cannot be switched off while it runs: "
-                    f"it is forced by {status.forced_by} in its XML"
-                )
-        others = [exc for uuid, exc in self.failures.items() if uuid not in self.wishes]
-        return warnings + [f"A stale group was left: {exc}" for exc in others]
-
-
-def _find(host: Host, selected: t.Sequence[Selected]) -> tuple[list[Running], dict[str, errors.ResctrlError]]:
-    """The processes of the selected running domains, and for those without one the reason (by UUID)."""
-    running: list[Running] = []
-    gone: dict[str, errors.ResctrlError] = {}
-    for domain in (one.domain for one in selected):
-        if domain is None or not domain.active:
-            continue
-        try:
-            running.append(Running(domain, host.processes.find(domain)))
-        except errors.DomainGone as exc:
-            gone[domain.uuid] = exc
-    return running, gone
-
-
-def _result(
+def result_of(
     one: Selected,
     snapshot: Snapshot,
     failures: t.Mapping[str, errors.ResctrlError],
-    done: t.Sequence[Operation],
 ) -> Result:
+    """What a snapshot says of one entry; `failures` are errors by UUID."""
     domain = one.domain
     if domain is None:
         return Result(one.asked, None, error=not_found(one.asked))
-    running = next((each for each in snapshot.running if each.domain.uuid == domain.uuid), None)
-    status = status_of(running, snapshot) if running else DomainStatus(domain, gone=domain.active)
-    steps = [step for step in done if step.uuid == domain.uuid] if domain.active else []
-    return Result(one.asked, status, bool(steps), failures.get(domain.uuid), _said(steps, running))
+    return Result(one.asked, status_of(domain, snapshot), error=failures.get(domain.uuid))
 
 
 def not_found(name: str) -> errors.DomainNotFound:
@@ -344,16 +169,42 @@ def not_running() -> errors.DomainNotRunning:
     return errors.DomainNotRunning("Requested operation is not valid: domain is not running")
 
 
-def _said(steps: t.Sequence[Operation], running: Running | None) -> str:
-    """What was done for a domain, for a reader; "" where nothing was."""
-    moved = [step.tid for step in steps if step.kind == planning.ASSIGN]
-    if not moved:
-        removed = sorted({step.group.path for step in steps if step.kind == planning.REMOVE})
-        return f"Removed {', '.join(removed)}" if removed else ""
-    vcpus = {tid: vcpu for vcpu, tid in running.process.vcpus.items()} if running else {}
-    counted = sorted({vcpus[tid] for tid in moved if tid in vcpus})
-    others = len({tid for tid in moved if tid not in vcpus})
-    parts = [f"vCPU {', '.join(str(vcpu) for vcpu in counted)}"] if counted else []
-    parts += [f"{others} other thread{'s' if others > 1 else ''}"] if others else []
-    created = any(step.kind == planning.CREATE for step in steps)
-    return f"{'Now counted' if created else 'Repaired, now counted too'}: {' and '.join(parts)}"
+def failure_message(results: t.Sequence[Result]) -> str:
+    """One sentence for all domains that failed: the error itself if they share it; "" if none failed."""
+    failed = [result for result in results if result.error]
+    sentences = sorted({str(result.error) for result in failed})
+    if len(sentences) <= 1:
+        return "".join(sentences)
+    each = "; ".join(f"{result.asked}: {result.error}" for result in failed)
+    return f"{len(failed)} of {len(results)} domains failed: {each}"
+
+
+def domain_result(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
+    """One item of the return value `domains`."""
+    status, error = result.status, result.error
+    return {
+        "name": status.domain.name if status else result.asked,
+        "uuid": status.domain.uuid if status else None,
+        "active": bool(status and status.domain.active),
+        "status": status.text if status else None,
+        "enabled": bool(status and status.enabled),
+        "forced_by": status.forced_by if status else None,
+        "changed": result.changed,
+        "failed": error is not None,
+        "msg": str(error) if error else result.msg,
+        "code": error.code if error else None,
+        "groups": [resctrl.path(group) for group in status.groups] if status else [],
+        "vcpus": _vcpus(status, resctrl),
+    }
+
+
+def _vcpus(status: DomainStatus | None, resctrl: Resctrl) -> dict[str, t.Any]:
+    counted = status.counted if status else {}
+    return {
+        "counted": sorted(vcpu for vcpus in counted.values() for vcpu in vcpus),
+        "uncounted": list(status.uncounted) if status else [],
+        "counted_by": [
+            {"group": resctrl.path(group), "owner": group.owner, "vcpus": list(vcpus)}
+            for group, vcpus in sorted(counted.items())
+        ],
+    }

@@ -1,5 +1,4 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The heart: from what is and what is wished to the operations between them. Pure: no I/O, no clock."""
 
@@ -71,7 +70,7 @@ def plan(snapshot: Snapshot, wishes: t.Mapping[str, Wish], *, reserve: int = 0, 
             steps += [Operation(REMOVE, group) for group in sorted(snapshot.ours(running.domain.uuid))]
             continue
         try:
-            wanted = _wanted(running, snapshot, wish)
+            wanted = wanted_groups(running, snapshot, wish)
         except errors.ResctrlError as exc:
             failures[running.domain.uuid] = exc
             continue
@@ -88,41 +87,7 @@ def plan(snapshot: Snapshot, wishes: t.Mapping[str, Wish], *, reserve: int = 0, 
     return Plan(tuple(sorted(steps, key=lambda step: order.index(step.kind))), failures)
 
 
-def ration(
-    snapshot: Snapshot, wishes: t.Mapping[str, Wish], priorities: t.Mapping[str, int], reserve: int = 0
-) -> tuple[dict[str, Wish], dict[str, errors.ResctrlError]]:
-    """The wishes that the RMIDs suffice for, and for each domain that has to go without the error that says so.
-
-    The highest priority first (0 where none is given); among equals those that are monitored already, then by name.
-    Who goes without is wished disabled, so that its RMID goes to who comes before it.
-    """
-    budget = snapshot.num_rmids - 1 - sum(group.owner != OURS for group in snapshot.groups) - reserve
-    granted = dict(wishes)
-    denied: dict[str, errors.ResctrlError] = {}
-    wanting = [one for one in snapshot.running if wishes.get(one.domain.uuid, Wish(enabled=False)).enabled]
-
-    def turn(running: Running) -> tuple[int, bool, str]:
-        uuid = running.domain.uuid
-        return (-priorities.get(uuid, 0), not snapshot.ours(uuid), running.domain.name)
-
-    for running in sorted(wanting, key=turn):
-        uuid = running.domain.uuid
-        try:
-            needed = len(_wanted(running, snapshot, wishes[uuid]))
-        except errors.ResctrlError:
-            continue
-        if needed <= budget:
-            budget -= needed
-            continue
-        granted[uuid] = dataclasses.replace(wishes[uuid], enabled=False)
-        denied[uuid] = errors.RmidsExhausted(
-            f"Out of RMIDs: of {snapshot.num_rmids} none is left for domain '{running.domain.name}'",
-            hint="It is next in line when one is freed: give it a higher priority, or disable another",
-        )
-    return granted, denied
-
-
-def _wanted(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Group, list[int]]:
+def wanted_groups(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Group, list[int]]:
     """Group of ours -> the threads of a domain that belong in it, so that each in scope is counted by us or by libvirt.
 
     Raises ForeignGroup, NoVcpuThreads.

@@ -1,28 +1,14 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why a host cannot monitor, in the order in which an operator would find out."""
 
 from __future__ import annotations
 
-import os
-import typing as t
-
 from . import errors
 from .filesystem import Resctrl, read_text
-from .sampling import BANDWIDTH, OCCUPANCY
-
-if t.TYPE_CHECKING:
-    from .snapshot import Snapshot
 
 # x86 flags of Intel RDT monitoring and AMD QoS. Their absence is proof, their presence is not (rdt=!cmt, quirks).
 _FLAGS = frozenset(("cqm_llc", "cqm_occup_llc", "cqm_mbm_total", "cqm_mbm_local"))
-
-
-def check_root() -> None:
-    """Raises NotRoot."""
-    if os.geteuid() != 0:
-        raise errors.NotRoot("resctrl and libvirt's status files belong to root", hint="Run as root (become: true)")
 
 
 def missing_monitoring(resctrl: Resctrl) -> errors.MonitoringMissing | None:
@@ -79,19 +65,3 @@ def _cpu_lacks_monitoring(proc: str) -> bool:
         return False
     flags = next((line for line in lines if line.startswith("flags")), "")
     return bool(flags) and not _FLAGS.intersection(flags.split())
-
-
-def problems(resctrl: Resctrl, snapshot: Snapshot) -> list[str]:
-    """What is missing on a host, a sentence each, with what to do; empty where everything is there."""
-    missing = missing_monitoring(resctrl)
-    if missing:
-        return [str(missing)]
-    found, features = [], resctrl.features()
-    if OCCUPANCY not in features:
-        found.append("The CPU does not count cache occupancy, so resctrl.cmt is null: use the bandwidth values")
-    if not set(BANDWIDTH) & set(features):
-        found.append("The CPU does not count memory bandwidth, so these values are null: use the cache occupancy")
-    if snapshot.free_rmids <= 0:
-        held = ", ".join(f"{owner} {len(groups)}" for owner, groups in sorted(snapshot.held_by().items()))
-        found.append(f"All {snapshot.num_rmids} RMIDs are in use ({held}): remove groups that nobody needs")
-    return found

@@ -1,5 +1,4 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Counters to values: what the groups of a domain have counted, and rates from two samples."""
 
@@ -9,34 +8,24 @@ import dataclasses
 import time
 import typing as t
 
-from .filesystem import Resctrl, read_text
+from .counters import (
+    BANDWIDTH,
+    EVENTS,
+    GONE,
+    NOT_ENABLED,
+    OCCUPANCY,
+    UNSUPPORTED,
+    Value,
+    Values,
+    cache_directories,
+    generation,
+    read_counter,
+)
 
 if t.TYPE_CHECKING:
+    from .filesystem import Resctrl
     from .groups import Group
     from .snapshot import DomainStatus
-
-# The kernel's names. llc_occupancy: bytes in the cache now; mbm_*: bytes moved since the group was made.
-OCCUPANCY = "llc_occupancy"
-BANDWIDTH = ("mbm_total_bytes", "mbm_local_bytes")
-EVENTS = (OCCUPANCY, *BANDWIDTH)
-
-# Why a value is missing
-NOT_ENABLED = "disabled"
-UNSUPPORTED = "unsupported"
-GONE = "gone"
-ERROR = "error"
-_WORDS = {"Unavailable": "unavailable", "Unassigned": "unassigned", "Error": ERROR}
-
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """Bytes, or None and why not (disabled, unavailable, unassigned, error, unsupported, gone)."""
-
-    number: int | None = None
-    reason: str | None = None
-
-
-Values = t.Dict[str, Value]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +39,6 @@ class Sample:
     totals: Values
     generations: t.Mapping[Group, int | None]
     seconds: float
-
-
-def parse_counter(text: str) -> Value:
-    """A file of mon_data: a number, or the kernel's word for why there is none (the read itself succeeds then)."""
-    word = text.strip()
-    # isdecimal() would also take other scripts' digits
-    if word.isdigit() and word.isascii():
-        return Value(int(word))
-    return Value(None, _WORDS.get(word, ERROR))
 
 
 def add(values: t.Sequence[Value]) -> Value:
@@ -88,7 +68,7 @@ def sample(resctrl: Resctrl, groups: t.Sequence[Group], features: t.Sequence[str
     # A group that shows no cache at all has vanished: what it counted is unknown, and so is every sum with it
     missing = [Value(None, GONE) for part in parts if not part]
     totals = {event: _total(event, features, [caches[cache][event] for cache in ids] + missing) for event in EVENTS}
-    return Sample(caches, totals, {group: resctrl.generation(group) for group in groups}, seconds)
+    return Sample(caches, totals, {group: generation(resctrl, group) for group in groups}, seconds)
 
 
 def _total(event: str, features: t.Sequence[str], values: t.Sequence[Value]) -> Value:
@@ -96,21 +76,12 @@ def _total(event: str, features: t.Sequence[str], values: t.Sequence[Value]) -> 
 
 
 def _read_group(resctrl: Resctrl, group: Group, features: t.Sequence[str]) -> dict[int, Values]:
-    try:
-        directories = resctrl.cache_ids(group)
-    except OSError:
-        return {}
+    directories = cache_directories(resctrl, group)
     return {cache: {event: _read(path, event, features) for event in EVENTS} for cache, path in directories.items()}
 
 
 def _read(directory: str, event: str, features: t.Sequence[str]) -> Value:
-    if event not in features:
-        return Value(None, UNSUPPORTED)
-    try:
-        return parse_counter(read_text(f"{directory}/{event}"))
-    except OSError:
-        # ENOENT, ENODEV: the group or the cache went away between listing and reading
-        return Value(None, GONE)
+    return read_counter(directory, event) if event in features else Value(None, UNSUPPORTED)
 
 
 def unknown(reason: str) -> Values:
@@ -173,3 +144,38 @@ def _rates(first: Sample, second: Sample) -> dict[str, float | None]:
     rates: dict[str, float | None] = {"seconds": round(second.seconds - first.seconds, 6)}
     rates.update({f"{event}_per_second": rate(event, first, second) for event in BANDWIDTH})
     return rates
+
+
+def describe_statistics(one: Statistics, resctrl: Resctrl) -> dict[str, t.Any]:
+    """One value of the fact `resctrl_stats.domains`."""
+    status, sample = one.status, one.sample
+    cmt = sample.totals[OCCUPANCY].number if status.domain.active else 0
+    reasons = _reasons(sample.totals)
+    return {
+        "uuid": status.domain.uuid,
+        "active": status.domain.active,
+        "status": status.text,
+        "cmt": cmt,
+        **_numbers(sample.totals),
+        "reason": next(iter(reasons.values()), None),
+        "caches": [
+            {"id": cache, **_numbers(values), "reasons": _reasons(values)} for cache, values in sample.caches.items()
+        ],
+        "groups": [
+            {"path": resctrl.path(group), "owner": group.owner, "generation": number}
+            for group, number in sample.generations.items()
+        ],
+        "vcpus": {
+            "counted": sorted(vcpu for vcpus in status.counted.values() for vcpu in vcpus),
+            "uncounted": list(status.uncounted),
+        },
+        "rates": dict(one.rates) if one.rates is not None else None,
+    }
+
+
+def _numbers(values: t.Mapping[str, Value]) -> dict[str, int | None]:
+    return {event: values[event].number for event in EVENTS}
+
+
+def _reasons(values: t.Mapping[str, Value]) -> dict[str, str]:
+    return {event: values[event].reason or "" for event in EVENTS if values[event].number is None}

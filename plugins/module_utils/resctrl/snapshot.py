@@ -1,5 +1,4 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was observed of a host at one moment, and what it says about a domain. Pure and immutable."""
 
@@ -7,6 +6,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import typing as t
 
 from .groups import LIBVIRT, ROOT, Group
@@ -53,7 +53,22 @@ class Snapshot:
 
     def ours(self, uuid: str) -> frozenset[Group]:
         """The groups of ours for one domain."""
-        return frozenset(group for group in self.members if group.uuid == uuid)
+        return self._ours.get(uuid, frozenset())
+
+    @functools.cached_property
+    def _ours(self) -> dict[str, frozenset[Group]]:
+        found: dict[str, set[Group]] = collections.defaultdict(set)
+        for group in self.members:
+            found[group.uuid].add(group)
+        return {uuid: frozenset(groups) for uuid, groups in found.items()}
+
+    def process_of(self, domain: Domain) -> Process | None:
+        """The process of a domain, None if it does not run."""
+        return self._processes.get(domain.uuid)
+
+    @functools.cached_property
+    def _processes(self) -> dict[str, Process]:
+        return {one.domain.uuid: one.process for one in self.running}
 
     @property
     def used_rmids(self) -> int:
@@ -64,6 +79,10 @@ class Snapshot:
     def free_rmids(self) -> int:
         """The RMIDs that no group holds; some of them may be in limbo."""
         return self.num_rmids - self.used_rmids
+
+    def rmids(self) -> dict[str, int]:
+        """How many RMIDs there are, are held, are not."""
+        return {"total": self.num_rmids, "used": self.used_rmids, "free": self.free_rmids}
 
     def held_by(self) -> dict[str, list[Group]]:
         """Owner -> the groups with which it holds RMIDs, the root (default) included."""
@@ -106,15 +125,18 @@ def libvirts(group: Group) -> Group | None:
     return next((one for one in (group, group.parent) if one.owner == LIBVIRT), None)
 
 
-def status_of(running: Running, snapshot: Snapshot) -> DomainStatus:
-    """The status of a running domain: enabled as soon as a thread of it is counted by our group or by libvirt's.
+def status_of(domain: Domain, snapshot: Snapshot) -> DomainStatus:
+    """The status of a domain: enabled as soon as a thread of it is counted by our group or by libvirt's.
 
     What is counted of it is said apart: after a hot-plug a domain is Enabled with an uncounted vCPU until the next run.
     """
-    ours = snapshot.ours(running.domain.uuid)
+    process = snapshot.process_of(domain)
+    if process is None:
+        return DomainStatus(domain, gone=domain.active)
+    ours = snapshot.ours(domain.uuid)
     counted: dict[Group, tuple[int, ...]] = {}
     uncounted: tuple[int, ...] = ()
-    for vcpu, tid in running.process.vcpus.items():
+    for vcpu, tid in process.vcpus.items():
         group = snapshot.group_of(tid)
         counting = group if group in ours else libvirts(group)
         if counting:
@@ -122,7 +144,7 @@ def status_of(running: Running, snapshot: Snapshot) -> DomainStatus:
         else:
             uncounted = (*uncounted, vcpu)
     # With scope=domain a group of ours may hold only threads that are not vCPUs
-    populated = {group for group in ours if snapshot.members[group] & running.process.threads}
+    populated = {group for group in ours if snapshot.members[group] & process.threads}
     groups = tuple(sorted(populated | set(counted)))
-    forced_by = running.process.tuning or (CACHETUNE if any(group not in ours for group in groups) else None)
-    return DomainStatus(running.domain, bool(groups or forced_by), forced_by, groups, counted, uncounted)
+    forced_by = process.tuning or (CACHETUNE if any(group not in ours for group in groups) else None)
+    return DomainStatus(domain, bool(groups or forced_by), forced_by, groups, counted, uncounted)

@@ -1,5 +1,4 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The process and threads of a running domain, from libvirt's status file, checked against /proc. No libvirt call.
 
@@ -9,11 +8,11 @@ vCPU hot-plug; but it may be stale (libvirtd was killed, then QEMU died), so not
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import typing as t
-from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
 from . import errors
@@ -95,15 +94,25 @@ def parse_tuning(content: bytes) -> str | None:
     """
     if b"<cachetune" not in content and b"<memorytune" not in content:
         return None
-    try:
-        # Written by libvirtd for itself, and readable by root only: not untrusted
-        tuned = ET.fromstring(content).find("./domain/cputune")  # noqa: S314
-    except ET.ParseError:
-        return None
-    for tag in (CACHETUNE, MEMORYTUNE):
-        if tuned is not None and any(len(element) for element in tuned.iter(tag)):
-            return tag
-    return None
+    path: list[str] = []
+    tuned: set[str] = set()
+
+    def start(tag: str, _attributes: dict[str, str]) -> None:
+        path.append(tag)
+        if len(path) == 5 and path[:3] == ["domstatus", "domain", "cputune"]:
+            tuned.add(path[3])
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _tag: path.pop()
+    with contextlib.suppress(expat.ExpatError):
+        parser.Parse(content, True)
+    return next((tag for tag in (CACHETUNE, MEMORYTUNE) if tag in tuned), None)
+
+
+def _uuid_of(words: list[str]) -> str:
+    """The UUID on the command line of a QEMU, as libvirt passes it; "" of any other process."""
+    return next((value for option, value in zip(words, words[1:]) if option == "-uuid"), "")
 
 
 class Processes:
@@ -152,12 +161,8 @@ class Processes:
             return b""
 
     def runs(self, pid: int, uuid: str) -> bool:
-        """Whether the process `pid` (or a thread's) is the QEMU of that domain: libvirt passes `-uuid UUID`."""
-        try:
-            words = read_text(f"{self.proc}/{pid}/cmdline").split("\0") if pid > 0 else []
-        except OSError:
-            return False
-        return ("-uuid", uuid) in zip(words, words[1:])
+        """Whether the process `pid` (or a thread's) is the QEMU of that domain."""
+        return _uuid_of(self._words(pid)) == uuid
 
     def threads(self, pid: int) -> frozenset[int]:
         """All threads of a process; empty if there is no such process."""
@@ -169,20 +174,16 @@ class Processes:
     def _pid_by_uuid(self, uuid: str) -> int:
         """The QEMU with that UUID, 0 if there is none. Looks at every process, but once, and only at need."""
         if self._pids is None:
-            self._pids = {}
-            for name in os.listdir(self.proc):
-                if name.isdigit():
-                    self._note_uuid(int(name))
+            pids = [int(name) for name in os.listdir(self.proc) if name.isdigit()]
+            self._pids = {_uuid_of(self._words(pid)): pid for pid in pids}
         return self._pids.get(uuid, 0)
 
-    def _note_uuid(self, pid: int) -> None:
-        with_uuid = re.compile("\0-uuid\0([0-9a-f-]{36})\0")
+    def _words(self, pid: int) -> list[str]:
+        """The command line of a process, empty if there is no such process."""
         try:
-            match = with_uuid.search(read_text(f"{self.proc}/{pid}/cmdline"))
+            return read_text(f"{self.proc}/{pid}/cmdline").split("\0") if pid > 0 else []
         except OSError:
-            return
-        if match and self._pids is not None:
-            self._pids[match.group(1)] = pid
+            return []
 
     def _vcpus_by_comm(self, pid: int, threads: frozenset[int]) -> dict[int, int]:
         vcpus = {}

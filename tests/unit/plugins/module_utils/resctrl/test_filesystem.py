@@ -82,32 +82,7 @@ def test_every_directory_but_the_kernels_own_is_a_group(resctrl):
 
 def test_a_host_without_monitoring_has_no_groups_and_no_rmids(tmp_path):
     nothing = Resctrl(str(tmp_path / "missing"))
-    assert (nothing.groups(), nothing.num_rmids(), nothing.features(), nothing.assign_mode()) == ([], 0, (), None)
-    assert nothing.online_caches() == []
-
-
-@pytest.mark.parametrize(
-    ("names", "ids"),
-    [
-        (["mon_L3_00", "mon_L3_01"], [0, 1]),
-        (["mon_L3_08", "mon_L3_09", "mon_L3_10"], [8, 9, 10]),
-        (["mon_L3_112", "mon_PERF_PKG_00", "mon_L2_03"], [112]),
-    ],
-)
-def test_cache_ids_are_decimal_and_of_the_l3(tmp_path, names, ids):
-    for name in names:
-        (tmp_path / "mon_data" / name).mkdir(parents=True)
-    assert list(Resctrl(str(tmp_path)).cache_ids()) == ids
-
-
-@pytest.mark.parametrize(
-    ("text", "mode"),
-    [("[default]\n", "default"), ("[mbm_event]\ndefault\n", "mbm_event"), ("default\n", None)],
-)
-def test_the_assign_mode_is_the_one_in_brackets(resctrl, text, mode):
-    with open(resctrl.path(ROOT, "info/L3_MON/mbm_assign_mode"), "w", encoding="ascii") as file:
-        file.write(text)
-    assert resctrl.assign_mode() == mode
+    assert (nothing.groups(), nothing.num_rmids(), nothing.features()) == ([], 0, ())
 
 
 @pytest.mark.parametrize("group", [ROOT, Group("COS1"), Group("", "pqos-1-1"), Group("../..", OURS.mon)])

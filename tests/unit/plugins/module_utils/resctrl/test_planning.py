@@ -19,9 +19,9 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning im
     Operation,
     Wish,
     plan,
-    ration,
     simulate,
 )
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.rationing import ration
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.snapshot import Running, Snapshot, status_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.threads import Process
 
@@ -147,7 +147,7 @@ def test_what_libvirt_counts_stays_where_it_is(theirs):
 def test_a_domain_that_libvirt_counts_wholly_is_left_alone():
     snapshot = host(vm(tuning="cachetune"), location={1001: LIBVIRT, 1002: LIBVIRT})
     assert steps(snapshot, ENABLE) == []
-    assert status_of(snapshot.running[0], snapshot).text == "Enabled (forced by cachetune)"
+    assert status_of(snapshot.running[0].domain, snapshot).text == "Enabled (forced by cachetune)"
 
 
 def test_a_thread_in_a_foreign_monitoring_group_is_not_stolen():
@@ -348,7 +348,7 @@ def test_afterwards_each_domain_is_as_wished_or_says_why_not(question):
     planned = plan(snapshot, wished, **on)
     after = simulate(snapshot, planned.operations)
     for running in after.running:
-        status, wish = status_of(running, after), wished.get(running.domain.uuid)
+        status, wish = status_of(running.domain, after), wished.get(running.domain.uuid)
         if wish is None or running.domain.uuid in planned.failures:
             continue
         if wish.enabled:

@@ -8,19 +8,15 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.counters import EVENTS, Value
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import Resctrl
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.groups import ROOT, Group, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.sampling import (
-    EVENTS,
     Sample,
-    Value,
     add,
     outermost,
-    parse_counter,
     rate,
     sample,
     statistics,
@@ -30,31 +26,6 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.snapshot im
 VM3 = Domain("vm3", "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3", True)
 OURS = group_for(VM3.uuid, ROOT)
 LIBVIRT = Group("qemu-1-vm2-vcpus_0-1")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("180224\n", Value(180224)),
-        ("0\n", Value(0)),
-        ("18446744073709551615\n", Value(2**64 - 1)),
-        ("Unavailable\n", Value(None, "unavailable")),
-        ("Unassigned\n", Value(None, "unassigned")),
-        ("Error\n", Value(None, "error")),
-        ("", Value(None, "error")),
-        ("-1\n", Value(None, "error")),
-        ("1.5\n", Value(None, "error")),
-        ("\u0664\n", Value(None, "error")),
-    ],
-)
-def test_a_counter_is_a_number_or_the_reason_why_not(text, value):
-    assert parse_counter(text) == value
-
-
-@given(st.text())
-def test_any_text_is_a_value_or_a_reason(text):
-    value = parse_counter(text)
-    assert (value.number is None) != (value.reason is None)
 
 
 def test_a_sum_with_an_unknown_part_is_unknown():

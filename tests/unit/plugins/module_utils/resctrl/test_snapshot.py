@@ -23,7 +23,7 @@ LIBVIRT = Group("qemu-1-vm2-vcpus_0")
 def status(location, tuning=None):
     members = {OURS: frozenset(tid for tid, group in location.items() if group == OURS)}
     running = Running(DOMAIN, Process(100, {0: 101, 1: 102}, frozenset({100, 101, 102}), tuning))
-    return status_of(running, Snapshot((running,), location, frozenset(location.values()), members))
+    return status_of(DOMAIN, Snapshot((running,), location, frozenset(location.values()), members))
 
 
 def test_a_shut_off_domain_is_disabled():

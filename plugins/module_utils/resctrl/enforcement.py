@@ -1,0 +1,252 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The RFC's switch: look, plan, apply, and look again until what is wished is so."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from . import domains, errors, planning, preflight
+from .monitoring import Host, Outcome, Result, check_root, not_running, result_of
+from .planning import Operation, Plan, Wish
+from .snapshot import Snapshot, status_of
+
+if t.TYPE_CHECKING:
+    from .domains import Domain, Selected
+    from .filesystem import Resctrl
+    from .threads import Process
+
+# How long a run tries: RMIDs come out of limbo once a second at best, and a domain may start threads while we look.
+_PATIENCE = 10.0
+_LIMBO_PAUSE = 0.5
+_PAUSE = 0.02
+
+
+def enforce(
+    host: Host, names: t.Sequence[str], wish: Wish, terms: Terms, *, ignore_inactive: bool, check: bool
+) -> Outcome:
+    """Make the wish true for the domains named, or in check mode say what that would take.
+
+    Never raises for one domain's sake: its result carries the error, and the others get all that can be done.
+    Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable, LockTimeout.
+    """
+    check_root()
+    known = host.domains()
+    selected = domains.select(names, known)
+    wishes = {one.domain.uuid: wish for one in selected if one.domain}
+    run = _Run(host, known, selected, wishes, terms)
+    if not ignore_inactive:
+        inactive = [one.domain.uuid for one in selected if one.domain and not one.domain.active]
+        run.failures.update({uuid: not_running() for uuid in inactive})
+    return run.outcome(check)
+
+
+def enforce_wishes(
+    host: Host,
+    known: t.Sequence[Domain],
+    selected: t.Sequence[Selected],
+    wishes: t.Mapping[str, Wish],
+    terms: Terms,
+) -> Outcome:
+    """Make the wish of each selected domain (by UUID) true; `known` are all domains of the host.
+
+    Like enforce, but each domain has its own wish. Raises NotRoot, LockTimeout.
+    """
+    check_root()
+    return _Run(host, known, selected, wishes, terms).outcome(check=False)
+
+
+# Snapshot and wishes (by UUID) -> the wishes granted, and the errors of those who go without
+Ration = t.Callable[
+    [Snapshot, t.Mapping[str, Wish]], t.Tuple[t.Mapping[str, Wish], t.Mapping[str, errors.ResctrlError]]
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """On what terms wishes are enforced on a host.
+
+    `reserve`: RMIDs left untouched for others.  `prune`: remove stale groups of ours.
+    `ration`: who goes without where RMIDs do not suffice for all (rationing.ration); without it (None), nothing is done
+    then.
+    """
+
+    reserve: int = 0
+    prune: bool = True
+    ration: Ration | None = None
+
+
+class _Run:
+    """One enforcement: what failed for good (by UUID), what was done, and the first snapshot."""
+
+    def __init__(
+        self,
+        host: Host,
+        known: t.Sequence[Domain],
+        selected: t.Sequence[Selected],
+        wishes: t.Mapping[str, Wish],
+        terms: Terms,
+    ) -> None:
+        self.host, self.selected, self.wishes, self.terms = host, selected, wishes, terms
+        self.active = {one.uuid for one in known if one.active}
+        self.failures: dict[str, errors.ResctrlError] = {}
+        self.done: list[Operation] = []
+        self.before = Snapshot()
+
+    def outcome(self, check: bool) -> Outcome:
+        """Enforce, or in check mode predict, and say what came of it."""
+        missing = preflight.missing_monitoring(self.host.resctrl)
+        if missing:
+            after = self._without_monitoring(missing)
+        else:
+            after = self._predict() if check else self._converge()
+        results = [self._result(one, after) for one in self.selected]
+        removed = [step.group for step in self.done if step.kind == planning.REMOVE]
+        pruned = [group for group in removed if group.uuid not in self.wishes or group in self.before.stale]
+        return Outcome(results, self.before, after, pruned, self._warnings(results, missing))
+
+    def _result(self, one: Selected, after: Snapshot) -> Result:
+        result = result_of(one, after, self.failures)
+        if one.domain is None or not one.domain.active:
+            return result
+        steps = [step for step in self.done if step.uuid == one.domain.uuid]
+        return dataclasses.replace(result, changed=bool(steps), msg=_said(steps, after.process_of(one.domain)))
+
+    def _without_monitoring(self, missing: errors.MonitoringMissing) -> Snapshot:
+        """Nothing can be enabled on this host, and nothing is: `disabled` is true of it as it is."""
+        running, gone = self.host.find(self.selected)
+        self.failures.update(gone)
+        self.before = self.host.observe(running, self.active)
+        self.failures.update({one.domain.uuid: missing for one in running if self._enables(one.domain.uuid)})
+        return self.before
+
+    def _enables(self, uuid: str) -> bool:
+        return uuid in self.wishes and self.wishes[uuid].enabled
+
+    def _predict(self) -> Snapshot:
+        """What _converge would lead to, without doing it."""
+        self.before, planned = self._look()
+        self.failures.update(planned.failures)
+        self.done = list(planned.operations)
+        return planning.simulate(self.before, planned.operations)
+
+    def _converge(self) -> Snapshot:
+        """Plan and apply until nothing is left to do; the last look verifies. Returns what it saw.
+
+        The first look is without the lock: where nothing is to be done, nobody is held up, and nothing is written.
+        """
+        self.before, planned = self._look()
+        snapshot = self.before
+        deadline = time.monotonic() + _PATIENCE
+        while planned.operations:
+            with self.host.resctrl.locked():
+                __, planned = self._look()
+                passing = self._apply(planned.operations)
+            snapshot, planned = self._look()
+            if time.monotonic() >= deadline:
+                self._give_up(planned, passing)
+                break
+            if passing:
+                limbo = any(isinstance(exc, errors.RmidsInLimbo) for exc in passing.values())
+                time.sleep(_LIMBO_PAUSE if limbo else _PAUSE)
+        self.failures.update(planned.failures)
+        return snapshot
+
+    def _look(self) -> tuple[Snapshot, Plan]:
+        running, gone = self.host.find(self.selected)
+        for uuid, exc in gone.items():
+            self.failures.setdefault(uuid, exc)
+        whole_process = any(wish.whole_process for wish in self.wishes.values())
+        snapshot = self.host.observe(running, self.active, whole_process)
+        able = tuple(one for one in running if one.domain.uuid not in self.failures)
+        planned = self._plan(dataclasses.replace(snapshot, running=able))
+        steps = tuple(step for step in planned.operations if step.uuid not in self.failures)
+        return snapshot, Plan(steps, planned.failures)
+
+    def _plan(self, snapshot: Snapshot) -> Plan:
+        terms = self.terms
+        wishes, denied = terms.ration(snapshot, self.wishes) if terms.ration else (self.wishes, {})
+        planned = planning.plan(snapshot, wishes, reserve=terms.reserve, prune=terms.prune)
+        return Plan(planned.operations, {**denied, **planned.failures})
+
+    def _apply(self, steps: t.Iterable[Operation]) -> dict[str, errors.ResctrlError]:
+        """Carry the steps out. A domain's first error ends its steps; returned are errors that may pass by time."""
+        stopped: dict[str, errors.ResctrlError] = {}
+        for step in steps:
+            if step.uuid in stopped:
+                continue
+            try:
+                _perform(self.host, step)
+            except errors.ResctrlError as exc:
+                stopped[step.uuid] = exc
+            else:
+                self.done.append(step)
+        passing = (errors.RmidsInLimbo, errors.Moved)
+        lasting = {uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)}
+        self.failures.update(lasting)
+        return {uuid: exc for uuid, exc in stopped.items() if uuid not in lasting}
+
+    def _give_up(self, planned: Plan, passing: t.Mapping[str, errors.ResctrlError]) -> None:
+        for step in planned.operations:
+            not_settled = errors.NotSettled(
+                f"The threads to be counted kept changing for {_PATIENCE:g} seconds", hint="Run again"
+            )
+            self.failures.setdefault(step.uuid, passing.get(step.uuid, not_settled))
+
+    def _warnings(self, results: t.Sequence[Result], missing: errors.MonitoringMissing | None) -> list[str]:
+        disables = not any(wish.enabled for wish in self.wishes.values())
+        warnings = [f"Nothing is monitored on this host: {missing}"] if missing and disables else []
+        for status in (result.status for result in results if not result.error):
+            if status and status.forced_by and not self._enables(status.domain.uuid):
+                warnings.append(
+                    f"Monitoring of domain '{status.domain.name}' cannot be switched off while it runs: "
+                    f"it is forced by {status.forced_by} in its XML"
+                )
+        others = [exc for uuid, exc in self.failures.items() if uuid not in self.wishes]
+        return warnings + [f"A stale group was left: {exc}" for exc in others]
+
+
+def _perform(host: Host, step: Operation) -> None:
+    """Carry out one operation. A thread is checked against its process at the last moment. Raises ResctrlError."""
+    if step.kind == planning.CREATE:
+        host.resctrl.create(step.group)
+    elif step.kind == planning.REMOVE:
+        host.resctrl.remove(step.group)
+    elif host.processes.runs(step.pid, step.uuid) and step.tid in host.processes.threads(step.pid):
+        host.resctrl.assign(step.group, step.tid)
+    else:
+        raise errors.Moved(
+            f"Thread {step.tid} has ended", hint="Its domain stopped or lost a vCPU meanwhile: run again"
+        )
+
+
+def _said(steps: t.Sequence[Operation], process: Process | None) -> str:
+    """What was done for a domain, for a reader; "" where nothing was."""
+    moved = [step.tid for step in steps if step.kind == planning.ASSIGN]
+    if not moved:
+        removed = sorted({step.group.path for step in steps if step.kind == planning.REMOVE})
+        return f"Removed {', '.join(removed)}" if removed else ""
+    vcpus = {tid: vcpu for vcpu, tid in process.vcpus.items()} if process else {}
+    counted = sorted({vcpus[tid] for tid in moved if tid in vcpus})
+    others = len({tid for tid in moved if tid not in vcpus})
+    parts = [f"vCPU {', '.join(str(vcpu) for vcpu in counted)}"] if counted else []
+    parts += [f"{others} other thread{'s' if others > 1 else ''}"] if others else []
+    created = any(step.kind == planning.CREATE for step in steps)
+    return f"{'Now counted' if created else 'Repaired, now counted too'}: {' and '.join(parts)}"
+
+
+def render(outcome: Outcome, snapshot: Snapshot, resctrl: Resctrl) -> str:
+    """One side of diff mode: each domain's status with the groups that count it, then the stale groups of ours."""
+    lines = []
+    for domain in (result.status.domain for result in outcome.results if result.status):
+        status = status_of(domain, snapshot)
+        lines.append(f"{domain.name}: {status.text}")
+        lines += [f"  {resctrl.path(group)}: {_whom(status.counted.get(group, ()))}" for group in status.groups]
+    lines += [f"{resctrl.path(group)}: stale" for group in sorted(snapshot.stale & set(outcome.pruned))]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _whom(vcpus: t.Sequence[int]) -> str:
+    return f"vCPU {', '.join(str(vcpu) for vcpu in vcpus)}" if vcpus else "other threads"

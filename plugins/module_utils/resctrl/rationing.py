@@ -1,0 +1,49 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""More domains than RMIDs: who is counted, and who goes without. Pure, like the plan that it is made for."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from . import errors
+from .groups import OURS
+from .planning import Wish, wanted_groups
+
+if t.TYPE_CHECKING:
+    from .snapshot import Running, Snapshot
+
+
+def ration(
+    snapshot: Snapshot, wishes: t.Mapping[str, Wish], priorities: t.Mapping[str, int], reserve: int = 0
+) -> tuple[dict[str, Wish], dict[str, errors.ResctrlError]]:
+    """The wishes that the RMIDs suffice for, and for each domain that has to go without the error that says so.
+
+    The highest priority first (0 where none is given); among equals those that are monitored already, then by name.
+    Who goes without is wished disabled, so that its RMID goes to who comes before it.
+    """
+    budget = snapshot.num_rmids - 1 - sum(group.owner != OURS for group in snapshot.groups) - reserve
+    granted = dict(wishes)
+    denied: dict[str, errors.ResctrlError] = {}
+    wanting = [one for one in snapshot.running if wishes.get(one.domain.uuid, Wish(enabled=False)).enabled]
+
+    def turn(running: Running) -> tuple[int, bool, str]:
+        uuid = running.domain.uuid
+        return (-priorities.get(uuid, 0), not snapshot.ours(uuid), running.domain.name)
+
+    for running in sorted(wanting, key=turn):
+        uuid = running.domain.uuid
+        try:
+            needed = len(wanted_groups(running, snapshot, wishes[uuid]))
+        except errors.ResctrlError:
+            continue
+        if needed <= budget:
+            budget -= needed
+            continue
+        granted[uuid] = dataclasses.replace(wishes[uuid], enabled=False)
+        denied[uuid] = errors.RmidsExhausted(
+            f"Out of RMIDs: of {snapshot.num_rmids} none is left for domain '{running.domain.name}'",
+            hint="It is next in line when one is freed: give it a higher priority, or disable another",
+        )
+    return granted, denied
