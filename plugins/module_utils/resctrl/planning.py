@@ -102,7 +102,7 @@ def wanted_groups(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Grou
     wanted: dict[Group, list[int]] = {}
     for tid in sorted(scope):
         group = snapshot.group_of(tid)
-        if libvirts(group) and group.owner != OURS:
+        if libvirts(group):
             continue
         if group.mon and group.owner != OURS and not wish.takeover:
             raise errors.ForeignGroup(

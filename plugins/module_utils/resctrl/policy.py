@@ -2,31 +2,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is wished for the domains of a host, whenever they run: declared in one file, switched ad hoc in another.
 
-Both lie in one directory and are JSON. The declaration (policy.json) is written as a whole by whoever manages the host;
-the switches (switches.json) are changed one by one, under a lock, so that two writers never lose each other's change.
-A switch speaks of one domain by its UUID and wins over the declaration.
+Both lie in one directory and are JSON. The declaration (policy.json) is written as a whole by whoever manages the host,
+the switches (switches.json, see switches.py) one by one. A switch speaks of one domain and wins over the declaration.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import fnmatch
-import json
 import os
-import tempfile
 import typing as t
 
-from . import errors
 from .planning import Wish
+from .switches import DIRECTORY, read_json, read_switches
 
 if t.TYPE_CHECKING:
     from .domains import Domain
 
-DIRECTORY = "/etc/kvmops-resctrl"
 DECLARED = "policy.json"
-SWITCHES = "switches.json"
 
 _STATES = {"enabled": True, "disabled": False, "unmanaged": None}
 _SCOPES = {"vcpus": False, "domain": True}
@@ -81,29 +74,8 @@ def load(directory: str = DIRECTORY) -> Policy:
 
     Raises PolicyDamaged, and then nothing must be changed: what cannot be read is not a wish to switch anything off.
     """
-    declared = _read(os.path.join(directory, DECLARED), _declaration)
-    return dataclasses.replace(declared or Policy(), switches=_switches(directory))
-
-
-def _switches(directory: str) -> dict[str, bool]:
-    return _read(os.path.join(directory, SWITCHES), _switch_table) or {}
-
-
-_Parsed = t.TypeVar("_Parsed")
-
-
-def _read(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return parse(json.load(file))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise errors.PolicyDamaged(
-            f"Cannot understand {path}: {type(exc).__name__}: {exc}",
-            path=path,
-            hint="Nothing was changed because of it. Write the file anew, or remove it",
-        ) from exc
+    declared = read_json(os.path.join(directory, DECLARED), _declaration)
+    return dataclasses.replace(declared or Policy(), switches=read_switches(directory))
 
 
 def _declaration(content: t.Any) -> Policy:  # noqa: ANN401  # what a file holds
@@ -120,53 +92,3 @@ def _declaration(content: t.Any) -> Policy:  # noqa: ANN401  # what a file holds
         int(content.get("reserve_rmids", 0)),
         _SCOPES[content.get("scope", "vcpus")],
     )
-
-
-def _switch_table(content: t.Any) -> dict[str, bool]:  # noqa: ANN401  # what a file holds
-    return {str(uuid): {"enabled": True, "disabled": False}[state] for uuid, state in content.items()}
-
-
-def switch(changes: t.Mapping[str, bool], directory: str = DIRECTORY) -> bool:
-    """Note that domains (by UUID) are to be monitored, or not, whenever they run. Whether anything was changed.
-
-    Raises PolicyDamaged, Refused.
-    """
-    try:
-        os.makedirs(directory, 0o755, exist_ok=True)
-        with _locked(directory):
-            before = _switches(directory)
-            after = {**before, **changes}
-            if after != before:
-                _write(os.path.join(directory, SWITCHES), after)
-            return after != before
-    except OSError as exc:
-        raise errors.Refused(
-            f"Cannot note the switch in {directory}: {exc.strerror}", path=directory, hint="Is the filesystem writable?"
-        ) from exc
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> t.Iterator[None]:
-    """Hold the lock of the switches: a flock on a file of its own, since the table itself is replaced."""
-    descriptor = os.open(os.path.join(directory, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: str, switches: t.Mapping[str, bool]) -> None:
-    """Replace the table atomically: a reader sees the old one or the new one, also after a crash."""
-    table = {uuid: "enabled" if on else "disabled" for uuid, on in sorted(switches.items())}
-    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{SWITCHES}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(table, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -8,7 +8,6 @@ import dataclasses
 import typing as t
 
 from . import errors
-from .groups import OURS
 from .planning import Wish, wanted_groups
 
 if t.TYPE_CHECKING:
@@ -23,21 +22,26 @@ def ration(
     The highest priority first (0 where none is given); among equals those that are monitored already, then by name.
     Who goes without is wished disabled, so that its RMID goes to who comes before it.
     """
-    budget = snapshot.num_rmids - 1 - sum(group.owner != OURS for group in snapshot.groups) - reserve
     granted = dict(wishes)
     denied: dict[str, errors.ResctrlError] = {}
-    wanting = [one for one in snapshot.running if wishes.get(one.domain.uuid, Wish(enabled=False)).enabled]
-
-    def turn(running: Running) -> tuple[int, bool, str]:
+    needs: list[tuple[Running, int]] = []
+    others = [group for group in snapshot.groups - snapshot.stale if group.uuid not in wishes]
+    budget = snapshot.num_rmids - 1 - len(others) - reserve
+    for running in snapshot.running:
         uuid = running.domain.uuid
-        return (-priorities.get(uuid, 0), not snapshot.ours(uuid), running.domain.name)
+        if uuid in wishes and wishes[uuid].enabled:
+            try:
+                needs.append((running, len(wanted_groups(running, snapshot, wishes[uuid]))))
+            except errors.ResctrlError:
+                # It will fail by itself, and keep what it has
+                budget -= len(snapshot.ours(uuid) - snapshot.stale)
 
-    for running in sorted(wanting, key=turn):
+    def turn(need: tuple[Running, int]) -> tuple[int, bool, str]:
+        domain = need[0].domain
+        return (-priorities.get(domain.uuid, 0), not snapshot.ours(domain.uuid), domain.name)
+
+    for running, needed in sorted(needs, key=turn):
         uuid = running.domain.uuid
-        try:
-            needed = len(wanted_groups(running, snapshot, wishes[uuid]))
-        except errors.ResctrlError:
-            continue
         if needed <= budget:
             budget -= needed
             continue

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.policy import Policy, Rule, load, switch
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.policy import Policy, Rule, load
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.switches import switch
 
 WEB = Domain("web-1", "00000000-0000-4000-8000-000000000001", True)
 DB = Domain("db-1", "00000000-0000-4000-8000-000000000002", True)
@@ -88,7 +89,9 @@ def test_a_damaged_table_is_not_overwritten(tmp_path):
 
 def test_a_switch_says_whether_it_changed_anything(tmp_path):
     directory = str(tmp_path / "new")
+    assert switch({WEB.uuid: True}, directory, check=True) is True
     assert switch({WEB.uuid: True}, directory) is True
+    assert switch({WEB.uuid: True}, directory, check=True) is False
     assert switch({WEB.uuid: True}, directory) is False
     assert switch({WEB.uuid: False}, directory) is True
 

@@ -1,0 +1,80 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the collection's modules as processes, as Ansible does on a managed host, but without Ansible's own start."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import typing as t
+
+import ansible
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The interpreter of a managed host: the one with the distribution's libvirt-python
+PYTHON = "/usr/bin/python3"
+
+
+def collections_path() -> pathlib.Path:
+    """A directory in which this checkout is the collection kvmops.resctrl."""
+    path = ROOT / ".work" / "collections"
+    link = path / "ansible_collections" / "kvmops" / "resctrl"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(ROOT)
+    return path
+
+
+def ansible_path() -> pathlib.Path:
+    """A directory with the package ansible alone: beside it in a virtual environment may lie another libvirt-python."""
+    path = ROOT / ".work" / "payload" / str(ansible.__version__)
+    path.mkdir(parents=True, exist_ok=True)
+    link = path / "ansible"
+    if not link.exists():
+        with contextlib.suppress(FileExistsError):  # another test was faster
+            link.unlink(missing_ok=True)
+            link.symlink_to(pathlib.Path(ansible.__file__).parent)
+    return path
+
+
+def command(module: str, arguments: dict[str, t.Any], *, check: bool = False, diff: bool = False) -> list[str]:
+    """The command line of one run of a module, with its environment."""
+    arguments = {**arguments, "_ansible_check_mode": check, "_ansible_diff": diff}
+    return [
+        "env",
+        f"PYTHONPATH={collections_path()}:{ansible_path()}",
+        "LC_ALL=C.UTF-8",
+        PYTHON,
+        str(ROOT / "plugins" / "modules" / f"{module}.py"),
+        json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+    ]
+
+
+def run_module(
+    module: str,
+    arguments: dict[str, t.Any],
+    *,
+    check: bool = False,
+    diff: bool = False,
+    inside: Callable[[Sequence[str]], list[str]] = list,
+) -> dict[str, t.Any]:
+    """The result of one run. `inside` makes a command line run where the module is to: Host.argv of a lab's host.
+
+    Raises AssertionError if the module did not end as modules do, with one JSON object.
+    """
+    argv = inside(command(module, arguments, check=check, diff=diff))
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd="/", env=dict(os.environ))
+    try:
+        result: dict[str, t.Any] = json.loads(done.stdout)
+    except ValueError:
+        raise AssertionError(f"{module} ended with {done.returncode}: {done.stdout}{done.stderr}") from None
+    if bool(result.get("failed")) != bool(done.returncode):
+        raise AssertionError(f"{module} ended with {done.returncode}, but says failed={result.get('failed')}")
+    return result

@@ -1,0 +1,254 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Domains without libvirtd and QEMU, for whole modules as processes: what the modules look at, made cheaply.
+
+- libvirt's test driver answers at a URI test:///.../node.xml, which lists the domains, running and shut off;
+- each running domain has a process with the command line and the thread names of a QEMU (standin_qemu.py);
+- its status file lies where libvirt's driver of that name would keep it, in /run/libvirt/test.
+
+All of it in a mount namespace of its own: the machine sees nothing of it, and it goes with its last process. resctrl,
+real or emulated, is not part of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+import uuid
+from xml.etree import ElementTree as ET
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_QEMU = pathlib.Path(__file__).with_name("standin_qemu.py")
+_TEST_NAMESPACE = "http://libvirt.org/schemas/domain/test/1.0"
+_STATE = "/run/libvirt/test"
+_SHUT_OFF = "5"
+# Longer than any domain's command line
+_ROOM = "-" * 1024
+# Mounts of the machine that come and go later do so here too; what is mounted here stays here
+_NAMESPACE = ("unshare", "--mount", "--propagation", "slave")
+_OWN_RUN = (
+    f'mkdir -p /run/libvirt; mount -t tmpfs -o mode=0755 standins /run/libvirt; mkdir {_STATE}; echo ready; exec "$@"'
+)
+
+# The threads of a QEMU that are no vCPUs, its main thread apart
+OTHER_THREADS = ("call_rcu", "IO mon_iothread")
+
+
+@dataclasses.dataclass
+class Standin:
+    """A domain. `vcpus` is vCPU id -> thread id, `others` are further threads but the main one; `pid` is 0 if shut off.
+
+    `cputune` is XML: the content of the domain's <cputune>.
+    """
+
+    name: str
+    uuid: str
+    cputune: str = ""
+    pid: int = 0
+    vcpus: dict[int, int] = dataclasses.field(default_factory=dict)
+    others: list[int] = dataclasses.field(default_factory=list)
+
+    @property
+    def threads(self) -> set[int]:
+        """All threads of the process."""
+        return {self.pid, *self.vcpus.values(), *self.others}
+
+
+class Standins:
+    """A set of stand-in domains, by name; a context manager. `directory` is for its files, and exists."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        self._domains: dict[str, Standin] = {}
+        self._farm: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Standins:
+        command = [*_NAMESPACE, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-I", str(_QEMU), _ROOM]
+        self._farm = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+        assert self._farm.stdout
+        # Whoever enters the namespace too early would be in the machine's own
+        if self._farm.stdout.readline() != "ready\n":
+            self.__exit__()
+            raise RuntimeError("the stand-ins did not start: it takes root, and unshare(1) of util-linux")
+        self._write_node()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._farm:
+            self._farm.communicate()
+
+    def __getitem__(self, name: str) -> Standin:
+        return self._domains[name]
+
+    @property
+    def uri(self) -> str:
+        """The libvirt URI at which the domains are; in the namespace only."""
+        return f"test://{self._node}"
+
+    @property
+    def _node(self) -> pathlib.Path:
+        return self.directory / "node.xml"
+
+    # -- the namespace
+
+    @property
+    def _namespace(self) -> str:
+        assert self._farm, "use it in a with statement"
+        return f"/proc/{self._farm.pid}"
+
+    def argv(self, command: Sequence[str]) -> list[str]:
+        """A command line that runs `command` in the namespace."""
+        return ["nsenter", f"--mount={self._namespace}/ns/mnt", *command]
+
+    def path(self, inside: str) -> pathlib.Path:
+        """From outside, the absolute path `inside` of the namespace."""
+        return pathlib.Path(f"{self._namespace}/root{inside}")
+
+    def cover(self, path: str, text: str) -> None:
+        """Let a file of the machine, such as /proc/cpuinfo, have another content in the namespace."""
+        cover = self.directory / path.strip("/").replace("/", "-")
+        cover.write_text(text, encoding="utf-8")
+        subprocess.run(self.argv(["mount", "--bind", str(cover), path]), check=True)
+
+    # -- domains
+
+    def define(self, name: str, *, uuid: str = "", cputune: str = "") -> Standin:
+        """A domain that is shut off. Its UUID is derived from its name unless given."""
+        domain = Standin(name, uuid or uuid_of(name), cputune)
+        self._domains[name] = domain
+        self._write_node()
+        return domain
+
+    def add(self, name: str, vcpus: int = 2, *, cputune: str = "") -> Standin:
+        """A domain that runs."""
+        self.define(name, cputune=cputune)
+        return self.start(name, vcpus)
+
+    def start(self, name: str, vcpus: int = 2) -> Standin:
+        """Start a domain, or start it anew: with another process."""
+        domain = self[name]
+        if domain.pid:
+            self.kill(name)
+        argv = ["/usr/bin/qemu-system-x86_64", "-name", f"guest={name.replace(',', ',,')},debug-threads=on"]
+        argv += ["-S", "-uuid", domain.uuid, "-nodefaults"]
+        names = [*(_vcpu_name(vcpu) for vcpu in range(vcpus)), *OTHER_THREADS]
+        answer = self._ask(do="start", argv=argv, threads=names)
+        domain.pid, tids = answer["pid"], answer["tids"]
+        domain.vcpus, domain.others = dict(enumerate(tids[:vcpus])), tids[vcpus:]
+        self._write(domain)
+        return domain
+
+    def stop(self, name: str) -> None:
+        """Stop a domain; libvirt knows."""
+        domain = self[name]
+        self.kill(name)
+        domain.pid, domain.vcpus, domain.others = 0, {}, []
+        self._write(domain)
+
+    def kill(self, name: str) -> None:
+        """End a domain's process with SIGKILL behind libvirt's back: its status file says that it runs."""
+        domain = self[name]
+        os.kill(domain.pid, signal.SIGKILL)
+        while os.path.exists(f"/proc/{domain.pid}"):
+            time.sleep(0.001)
+
+    def hide(self, name: str) -> None:
+        """Let a domain run on, unknown to this libvirt: as if it were another one's."""
+        domain = self._domains.pop(name)
+        self._status(domain).unlink()
+        self._write_node()
+
+    def plug(self, name: str, vcpu: int) -> int:
+        """Add a vCPU; its thread's id."""
+        domain = self[name]
+        domain.vcpus[vcpu] = self._ask(do="add", pid=domain.pid, thread=_vcpu_name(vcpu))["tid"]
+        self._write(domain)
+        return domain.vcpus[vcpu]
+
+    def unplug(self, name: str, vcpu: int) -> None:
+        """Remove a vCPU with its thread."""
+        domain = self[name]
+        self._ask(do="end", pid=domain.pid, tid=domain.vcpus.pop(vcpu))
+        self._write(domain)
+
+    def add_thread(self, name: str, thread: str) -> int:
+        """Start one more thread in a domain's process, with this name; its id."""
+        domain = self[name]
+        tid: int = self._ask(do="add", pid=domain.pid, thread=thread)["tid"]
+        domain.others.append(tid)
+        return tid
+
+    def _ask(self, **request: object) -> dict[str, t.Any]:
+        assert self._farm
+        assert self._farm.stdin
+        assert self._farm.stdout
+        self._farm.stdin.write(json.dumps(request) + "\n")
+        self._farm.stdin.flush()
+        line = self._farm.stdout.readline()
+        answer: dict[str, t.Any] = json.loads(line) if line else {"error": "the stand-ins have ended"}
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    # -- what libvirt would write
+
+    def _write(self, domain: Standin) -> None:
+        if domain.pid:
+            self._write_status(domain)
+        else:
+            self._status(domain).unlink(missing_ok=True)
+        self._write_node()
+
+    def _status(self, domain: Standin) -> pathlib.Path:
+        return self.path(f"{_STATE}/{domain.name}.xml")
+
+    def _write_status(self, domain: Standin) -> None:
+        """As virDomainObjFormat() of libvirt has it, cut down to what tells the process and the tuning."""
+        status = ET.Element("domstatus", state="running", reason="booted", pid=str(domain.pid))
+        ET.SubElement(status, "monitor", path="/var/lib/libvirt/qemu/monitor.sock", type="unix")
+        vcpus = ET.SubElement(status, "vcpus")
+        for vcpu, tid in domain.vcpus.items():
+            ET.SubElement(vcpus, "vcpu", id=str(vcpu), pid=str(tid))
+        status.append(_domain_xml(domain))
+        path = self._status(domain)
+        new = path.with_name(path.name + ".new") if len(path.name.encode()) < 250 else path.with_name("new")
+        new.write_bytes(ET.tostring(status))
+        new.rename(path)
+
+    def _write_node(self) -> None:
+        node = ET.Element("node")
+        node.extend(_domain_xml(domain) for domain in self._domains.values())
+        self._node.write_bytes(ET.tostring(node))
+
+
+def uuid_of(name: str) -> str:
+    """The UUID of the domain of that name, unless it was given another one."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+
+
+def _vcpu_name(vcpu: int) -> str:
+    return f"CPU {vcpu}/KVM"
+
+
+def _domain_xml(domain: Standin) -> ET.Element:
+    element = ET.Element("domain", type="test")
+    ET.SubElement(element, "name").text = domain.name
+    ET.SubElement(element, "uuid").text = domain.uuid
+    ET.SubElement(element, "memory").text = "32768"
+    ET.SubElement(element, "vcpu").text = "16"
+    if domain.cputune:
+        element.append(ET.fromstring(f"<cputune>{domain.cputune}</cputune>"))  # noqa: S314  # a test's own
+    ET.SubElement(ET.SubElement(element, "os"), "type").text = "hvm"
+    if not domain.pid:
+        ET.SubElement(element, f"{{{_TEST_NAMESPACE}}}runstate").text = _SHUT_OFF
+    return element
