@@ -79,8 +79,15 @@ options:
         scarce.
     type: bool
     default: true
+  persistent:
+    description:
+      - Whether to note the state for good, by the domain's UUID, so that it is enforced whenever the domain starts.
+        A domain that is shut off is then no failure.
+      - It takes the role P(kvmops.resctrl.monitor#role) to enforce it. Without that, the module warns.
+    type: bool
+    default: false
 notes:
-  - The state lasts as long as the domain runs.
+  - Without O(persistent) the state lasts as long as the domain runs.
   - If the RMIDs do not suffice for all domains named, nothing is changed at all.
   - The module does all it can for the other domains before it fails for one.
 seealso:
@@ -100,6 +107,11 @@ EXAMPLES = r"""
   kvmops.resctrl.resctrl_mon:
     name: "*"
     reserve_rmids: 4
+
+- name: Monitor vm3 now and whenever it starts
+  kvmops.resctrl.resctrl_mon:
+    name: vm3
+    persistent: true
 
 - name: Stop monitoring the build machines, wherever they run
   kvmops.resctrl.resctrl_mon:
@@ -219,6 +231,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.enforcement
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import domain_result, failure_message
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.switches import is_enforced, note
 
 
 def main() -> None:
@@ -232,6 +245,7 @@ def main() -> None:
             "reserve_rmids": {"type": "int", "default": 0},
             "when_inactive": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
             "prune": {"type": "bool", "default": True},
+            "persistent": {"type": "bool", "default": False},
             **host_arguments(),
         },
         supports_check_mode=True,
@@ -250,17 +264,20 @@ def main() -> None:
             params["name"],
             wish,
             Terms(params["reserve_rmids"], params["prune"]),
-            ignore_inactive=params["when_inactive"] == "ignore",
+            ignore_inactive=params["persistent"] or params["when_inactive"] == "ignore",
             check=module.check_mode,
         )
+        noted = params["persistent"] and note(outcome, wish.enabled, check=module.check_mode)
     except ResctrlError as error:
         fail(module, error)
         return
     for warning in outcome.warnings:
         module.warn(warning)
+    if params["persistent"] and not is_enforced():
+        module.warn("The state was noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
     resctrl = host.resctrl
     result = {
-        "changed": outcome.changed,
+        "changed": outcome.changed or noted,
         "domains": [domain_result(one, resctrl) for one in outcome.results],
         "pruned": [resctrl.path(group) for group in outcome.pruned],
         "rmids": outcome.after.rmids(),

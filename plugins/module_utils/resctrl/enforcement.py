@@ -92,6 +92,8 @@ class _Run:
         self.host, self.selected, self.wishes, self.terms = host, selected, wishes, terms
         self.active = {one.uuid for one in known if one.active}
         self.failures: dict[str, errors.ResctrlError] = {}
+        # Those of them for which the kernel refused a step: it would refuse it again
+        self.refused: set[str] = set()
         self.done: list[Operation] = []
         self.before = Snapshot()
 
@@ -162,7 +164,7 @@ class _Run:
         snapshot = self.host.observe(running, self.active, whole_process)
         able = tuple(one for one in running if one.domain.uuid not in self.failures)
         planned = self._plan(dataclasses.replace(snapshot, running=able))
-        steps = tuple(step for step in planned.operations if step.uuid not in self.failures)
+        steps = tuple(step for step in planned.operations if step.uuid not in self.refused)
         return snapshot, Plan(steps, planned.failures)
 
     def _plan(self, snapshot: Snapshot) -> Plan:
@@ -186,6 +188,7 @@ class _Run:
         passing = (errors.RmidsInLimbo, errors.Moved)
         lasting = {uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)}
         self.failures.update(lasting)
+        self.refused.update(lasting)
         return {uuid: exc for uuid, exc in stopped.items() if uuid not in lasting}
 
     def _give_up(self, planned: Plan, passing: t.Mapping[str, errors.ResctrlError]) -> None:

@@ -16,6 +16,9 @@ import typing as t
 
 from . import errors
 
+if t.TYPE_CHECKING:
+    from .monitoring import Outcome
+
 DIRECTORY = "/etc/kvmops-resctrl"
 SWITCHES = "switches.json"
 # Where systemd notes that the timer, which enforces the policy, starts with the host
@@ -95,6 +98,12 @@ def _write(path: str, switches: t.Mapping[str, bool]) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def note(outcome: Outcome, enabled: bool, *, check: bool = False) -> bool:
+    """Switch the domains of a run for good, but those that failed. Whether that changes anything."""
+    found = [result.status.domain.uuid for result in outcome.results if result.status and not result.error]
+    return switch(dict.fromkeys(found, enabled), check=check)
 
 
 def is_enforced() -> bool:

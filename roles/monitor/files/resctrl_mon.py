@@ -130,8 +130,7 @@ def _switch(host: Host, options: argparse.Namespace) -> int:
     wish, names = Wish(enabled=options.state), [options.domain]
     outcome = enforce(host, names, wish, Terms(), ignore_inactive=options.persistent, check=False)
     if options.persistent:
-        found = [result.status.domain.uuid for result in outcome.results if result.status]
-        switches.switch(dict.fromkeys(found, options.state))
+        switches.note(outcome, options.state)
     _print_status([result for result in outcome.results if not result.error], named=len(outcome.results) > 1)
     for warning in outcome.warnings:
         print(f"warning: {warning}", file=sys.stderr)
