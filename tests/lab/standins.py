@@ -34,6 +34,7 @@ _STATE = "/run/libvirt/test"
 _SHUT_OFF = "5"
 # Longer than any domain's command line
 _ROOM = "-" * 1024
+_RUN = uuid.uuid4()
 # Mounts of the machine that come and go later do so here too; what is mounted here stays here
 _NAMESPACE = ("unshare", "--mount", "--propagation", "slave")
 _OWN_RUN = (
@@ -232,8 +233,11 @@ class Standins:
 
 
 def uuid_of(name: str) -> str:
-    """The UUID of the domain of that name, unless it was given another one."""
-    return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+    """The UUID of the domain of that name, unless it was given another one.
+
+    Another one in each test run: a domain's process is told by its UUID, and two runs may share a machine.
+    """
+    return str(uuid.uuid5(_RUN, name))
 
 
 def _vcpu_name(vcpu: int) -> str:
