@@ -102,6 +102,12 @@ class Refused(ResctrlError):
     code = "refused"
 
 
+class Unreadable(ResctrlError):
+    """A file of resctrl is there, but cannot be read."""
+
+    code = "unreadable"
+
+
 class Moved(ResctrlError):
     """A thread or group changed since it was looked at: look again."""
 

@@ -101,17 +101,11 @@ class Resctrl:
 
     def features(self) -> tuple[str, ...]:
         """The events of the L3 (llc_occupancy, mbm_total_bytes, ...); empty where monitoring is missing."""
-        try:
-            return tuple(read_text(self.path(ROOT, "info/L3_MON/mon_features")).split())
-        except OSError:
-            return ()
+        return tuple((self._read(ROOT, "info/L3_MON/mon_features") or "").split())
 
     def num_rmids(self) -> int:
         """How many RMIDs there are, the root's own included; 0 where monitoring is missing."""
-        try:
-            return int(read_text(self.path(ROOT, "info/L3_MON/num_rmids")))
-        except (OSError, ValueError):
-            return 0
+        return int(self._read(ROOT, "info/L3_MON/num_rmids") or "0")
 
     # -- groups and threads --------------------------------------------------------------------------------------
 
@@ -131,17 +125,22 @@ class Resctrl:
         try:
             with os.scandir(os.path.join(self.root, relative)) as entries:
                 return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as exc:
+            _raise_unless_gone(exc, os.path.join(self.root, relative))
             return []
 
     def tasks(self, group: Group) -> frozenset[int]:
         """The threads of a group; a CTRL_MON group's include those of its MON groups. Empty if the group is gone."""
+        return parse_tasks(self._read(group, "tasks") or "")
+
+    def _read(self, group: Group, name: str) -> str | None:
+        """A file of a group, None if it or the group is not there. Raises Unreadable."""
+        path = self.path(group, name)
         try:
-            return parse_tasks(read_text(self.path(group, "tasks")))
+            return read_text(path)
         except OSError as exc:
-            if exc.errno in (errno.ENOENT, errno.ENODEV):
-                return frozenset()
-            raise
+            _raise_unless_gone(exc, path)
+            return None
 
     def group_of(self, pid: int, tid: int) -> Group | None:
         """The group that the kernel says a thread is in; None where it does not say (before 5.6)."""
@@ -264,3 +263,10 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _raise_unless_gone(exc: OSError, path: str) -> None:
+    """What is not there (any more) is no error; what is there must be readable. Raises Unreadable."""
+    if exc.errno not in (errno.ENOENT, errno.ENODEV, errno.ENOTDIR):
+        said = f"Cannot read {path}: {os.strerror(exc.errno or 0)}"
+        raise errors.Unreadable(said, path=path, hint="Run again, or look at the kernel's log") from exc
