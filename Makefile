@@ -1,0 +1,49 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+SHELL := bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.work/collections
+export LC_ALL := C.UTF-8
+export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
+export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
+
+.PHONY: help deps lint unit sanity integration test bench demo build lock clean
+
+help:  ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+deps:  ## Install what is missing (root; Debian or Ubuntu) and make .work/venv
+	@tests/ci/deps.sh
+
+lint: deps  ## ruff, mypy, yamllint, ansible-lint, licences, changelog, docs, import check
+	@tests/ci/lint.sh
+
+unit: deps  ## Unit tests; the library's on every Python from 3.8 on that is found
+	@tests/ci/unit.sh
+
+sanity: deps  ## ansible-test sanity on the newest and the oldest supported ansible-core
+	@tests/ci/sanity.sh
+
+integration: deps  ## Tests on the lab's hosts (root)
+	@python -m pytest tests/integration
+
+test: lint unit sanity integration  ## Everything that CI runs
+
+bench: deps  ## Measure the budgets of cost (root)
+	@tests/bench/run
+
+demo: deps  ## Bring up a lab host and show what the collection does (root)
+	@tests/demo/run
+
+build: deps  ## Build the collection's archive into .work/dist
+	@tests/ci/build.sh
+
+lock: deps  ## Pin the newest versions of the test tools
+	@tests/ci/lock.sh
+
+clean:  ## Remove everything that was made here
+	@rm -rf --one-file-system .work .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output
+	@find . -name __pycache__ -prune -exec rm -rf {} +

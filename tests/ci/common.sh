@@ -1,0 +1,93 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
+#
+# Sourced by the other scripts of this directory: where things are, and how a step is run.
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$root/.work
+# shellcheck disable=SC2034  # for those who source this
+venv=$work/venv pythons=$work/pythons
+failed=0
+cd "$root"
+mkdir -p "$work/log"
+
+# A checkout may belong to another user than the one who runs the tests.
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$root
+export ANSIBLE_COLLECTIONS_PATH=$work/collections LC_ALL=C.UTF-8
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
+
+die() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# The test tools write collections, caches and logs below HOME. This gives them one of their own, with the user's
+# settings and cache for pip.
+use_own_home() {
+    local name
+    mkdir -p "$work/home"
+    for name in .cache .config; do
+        if [[ -d $HOME/$name ]]; then ln -sfn "$HOME/$name" "$work/home/$name"; fi
+    done
+    export HOME=$work/home
+}
+
+# step NAME COMMAND...: one line when it passes, the command's whole output when it fails. The script goes on, so that
+# one run shows everything that is wrong, and ends with finish.
+step() {
+    local name=$1 log=$work/log/${1//[^A-Za-z0-9.]/-}.log start=$SECONDS status
+    shift
+    set +e
+    (set -e; "$@") >"$log" 2>&1 </dev/null
+    status=$?
+    set -e
+    if ((status == 0)); then
+        printf '%-32s ok %4d s' "$name" $((SECONDS - start))
+        # A test runner sums up in its last line.
+        if grep -q ' passed.* in [0-9.:]*s' < <(tail -n 1 "$log"); then printf '   %s' "$(tail -n 1 "$log")"; fi
+        printf '\n'
+    else
+        cat "$log"
+        printf '%-32s FAILED with status %d; its output is above and in %s\n' "$name" "$status" "${log#"$root/"}"
+        failed=1
+    fi
+}
+
+finish() {
+    exit "$failed"
+}
+
+# make_venv DIR PYTHON FILE...: a virtual environment of DIR with the requirements of the files. It is made anew when
+# the interpreter or a file has changed; otherwise nothing is done and nothing is printed.
+make_venv() {
+    local dir=$1 python=$2 stamp
+    shift 2
+    stamp=$("$python" -VV && cat "$@")
+    if [[ ! -f $dir/stamp || $(<"$dir/stamp") != "$stamp" ]]; then
+        step "environment ${dir#"$work/"} ($("$python" -V))" install_venv "$dir" "$python" "$@"
+        ((failed == 0)) || finish
+        printf '%s\n' "$stamp" >"$dir/stamp"
+    fi
+}
+
+install_venv() {
+    local dir=$1 python=$2
+    shift 2
+    rm -rf "$dir"
+    "$python" -m venv "$dir"
+    "$dir/bin/python" -m pip install --quiet "${@/#/--requirement=}"
+}
+
+# copy_tree DIR: the files that git tracks or would track, in a real directory DIR/ansible_collections/kvmops/resctrl:
+# ansible-test refuses a symbolic link, and a build from it holds nothing that lies about.
+copy_tree() {
+    local copy=$1/ansible_collections/kvmops/resctrl
+    rm -rf "$1/ansible_collections"
+    mkdir -p "$copy"
+    git ls-files -z --cached --others --exclude-standard --deduplicate |
+        rsync --archive --from0 --files-from=- --ignore-missing-args ./ "$copy/"
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Everything that can be said about the files without running them.
+
+# shellcheck source=tests/ci/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+export PATH=$venv/bin:$PATH
+use_own_home
+
+# As the package that Ansible makes of it, for the oldest Python of a managed host.
+type_check_plugins() {
+    mypy --package ansible_collections.kvmops.resctrl.plugins
+}
+
+type_check_lab() {
+    mypy --python-version 3.11 tests/lab
+}
+
+shell_scripts() {
+    git grep --untracked --files-with-matches --null --extended-regexp '^#!(/bin/sh|/usr/bin/env bash)$' |
+        xargs --null shellcheck
+}
+
+collection_docs() {
+    antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
+}
+
+import_check() {
+    tests/ci/build.sh
+    (cd "$work/dist" && python -m galaxy_importer.main kvmops-resctrl-*.tar.gz)
+}
+
+step "ruff" ruff check --no-cache
+step "mypy plugins, Python 3.8" type_check_plugins
+step "mypy lab, Python 3.11" type_check_lab
+step "shellcheck" shell_scripts
+step "yamllint" yamllint --strict .
+step "ansible-lint" ansible-lint --nocolor
+step "licence heads" reuse lint
+step "changelog" antsibull-changelog lint
+step "collection docs" collection_docs
+step "build and import" import_check
+finish
