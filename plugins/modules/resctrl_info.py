@@ -105,7 +105,7 @@ domains:
     groups:
       description: The directories of the groups that count the domain.
       type: list
-      elements: path
+      elements: str
     vcpus:
       description: Which of the domain's vCPUs are counted.
       type: dict
@@ -175,7 +175,7 @@ host:
             groups:
               description: The groups' directories.
               type: list
-              elements: path
+              elements: str
     caches:
       description: The ids of the L3 caches.
       type: list

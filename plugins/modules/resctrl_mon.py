@@ -83,7 +83,7 @@ options:
     description:
       - Whether to note the state for good, by the domain's UUID, so that it is enforced whenever the domain starts.
         A domain that is shut off is then no failure.
-      - It takes the role P(kvmops.resctrl.monitor#role) to enforce it. Without that, the module warns.
+      - It takes the role C(kvmops.resctrl.monitor) to enforce it. Without that, the module warns.
     type: bool
     default: false
 notes:
@@ -169,7 +169,7 @@ domains:
     groups:
       description: The directories of the groups that count the domain.
       type: list
-      elements: path
+      elements: str
       sample: [/sys/fs/resctrl/mon_groups/kvmops-5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3]
     vcpus:
       description: Which of the domain's vCPUs are counted.
@@ -195,7 +195,7 @@ pruned:
   description: The directories of the stale groups that were removed.
   returned: always
   type: list
-  elements: path
+  elements: str
 rmids:
   description: The host's RMIDs after the run.
   returned: always

@@ -157,7 +157,7 @@ ansible_facts:
               contains:
                 path:
                   description: The group's directory.
-                  type: path
+                  type: str
                 owner:
                   description: Whose group it is, V(kvmops) or V(libvirt).
                   type: str

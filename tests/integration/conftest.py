@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests on emulators and lab hosts need: root, /dev/fuse, and the lab's packages on the path.
+"""What the tests on emulators and lab hosts need: root and /dev/fuse.
 
 What is missing fails under CI=true, and skips elsewhere.
 """
@@ -9,17 +9,15 @@ What is missing fails under CI=true, and skips elsewhere.
 from __future__ import annotations
 
 import os
-import pathlib
-import sys
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what cannot run here, unless nothing may be skipped."""
-    missing = [what for what, there in (("root", os.geteuid() == 0), ("/dev/fuse", os.path.exists("/dev/fuse"))) if not there]
+    missing = [
+        what for what, there in (("root", os.geteuid() == 0), ("/dev/fuse", os.path.exists("/dev/fuse"))) if not there
+    ]
     if missing and os.environ.get("CI") != "true":
         for item in items:
             item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}"))

@@ -18,7 +18,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import pathlib
 import signal
 import socket
 import sys
@@ -34,13 +33,20 @@ def _set_command_line(argv: t.Sequence[str]) -> None:
 
     Raises ValueError if there is no room.
     """
-    fields = pathlib.Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    with open("/proc/self/stat", encoding="utf-8") as file:
+        fields = file.read().rpartition(")")[2].split()
     start, end = int(fields[45]), int(fields[46])
     words = b"".join(word.encode() + b"\0" for word in argv)
     room = end - start
     if len(words) > room:
         raise ValueError(f"{len(words)} bytes of command line need a longer ROOM")
     ctypes.memmove(start, words.ljust(room, b"\0"), room)
+
+
+def _name_thread(tid: int, name: str) -> None:
+    """Set a thread's name, of which the kernel keeps 15 bytes."""
+    with open(f"/proc/self/task/{tid}/comm", "w", encoding="utf-8") as file:
+        file.write(name)
 
 
 class _Machine:
@@ -50,12 +56,12 @@ class _Machine:
         self._threads: dict[int, tuple[threading.Thread, threading.Event]] = {}
 
     def add(self, name: str) -> int:
-        """Start a thread that waits; its id. The kernel keeps 15 bytes of the name."""
+        """Start a thread that waits; its id."""
         end = threading.Event()
         thread = threading.Thread(target=end.wait, daemon=True)
         thread.start()
         tid = t.cast("int", thread.native_id)
-        pathlib.Path(f"/proc/self/task/{tid}/comm").write_text(name, encoding="utf-8")
+        _name_thread(tid, name)
         self._threads[tid] = (thread, end)
         return tid
 
@@ -85,7 +91,7 @@ def _run_machine(request: dict[str, t.Any], parent: int, link: socket.socket) ->
         os._exit(0)
     threading.stack_size(64 << 10)
     _set_command_line(request["argv"])
-    pathlib.Path("/proc/self/comm").write_text(os.path.basename(request["argv"][0]), encoding="utf-8")
+    _name_thread(os.getpid(), os.path.basename(request["argv"][0]))
     machine = _Machine()
     tids = [machine.add(name) for name in request["threads"]]
     with link.makefile("r") as requests, link.makefile("w") as answers:

@@ -144,7 +144,7 @@ class _Run:
         deadline = time.monotonic() + _PATIENCE
         while planned.operations:
             with self.host.resctrl.locked():
-                __, planned = self._look()
+                planned = self._look()[1]
                 passing = self._apply(planned.operations)
             snapshot, planned = self._look()
             if time.monotonic() >= deadline:

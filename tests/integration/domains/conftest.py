@@ -105,13 +105,11 @@ class Hypervisor:
         self.host.define(domain_xml(name, **{"kvm": self.host.has_kvm(), **tuning}))
         self.virsh("start", "--domain", name)
 
-    def need_kvm(self) -> None:
-        """libvirt gives <cachetune> and <memorytune> to KVM domains alone."""
-        if self.host.has_kvm():
-            return
-        if os.environ.get("CI") == "true":
-            pytest.fail("needs /dev/kvm")
-        pytest.skip("needs /dev/kvm: libvirt gives <cachetune> and <memorytune> to KVM domains alone")
+    def need_kvm(self, why: str = "libvirt gives <cachetune> and <memorytune> to KVM domains alone") -> None:
+        """Without /dev/kvm, skips the test, or fails it where nothing may be skipped."""
+        if not self.host.has_kvm():
+            give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+            give_up(f"needs /dev/kvm: {why}")
 
     def another(self, name: str, **options: t.Any) -> contextlib.AbstractContextManager[Hypervisor]:
         """A second host, of other hardware; `options` are Lab.up's."""

@@ -115,7 +115,7 @@ def test_priorities_decide_who_is_counted_and_the_next_in_line_follows(hv, agent
     hv.start("vm5")
     hv.start("vm6")
     declare(default="enabled", reserve_rmids=1, domains=[{"name": "vm6", "priority": 10}])
-    status, out, __ = agent("enforce")
+    status, out, _err = agent("enforce")
     assert status == 0
     assert set(hv.groups()) == {hv.ours("vm6"), hv.ours("vm3")}
     assert "vm4: Out of RMIDs: of 4 none is left for domain 'vm4'. It is next in line when one is freed" in out
@@ -178,5 +178,5 @@ def test_a_change_that_falls_inside_a_run_is_not_missed(hv, declare):
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         hv.wait_until(lambda: hv.control.log("mkdir"), "the run makes a group")
         hv.start("vm5")
-        out, __ = process.communicate()
+        out, _err = process.communicate()
     assert "vm5: Now counted: vCPU 0, 1" in out

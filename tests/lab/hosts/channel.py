@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the command that brings a host up and the host's supervisor say to each other, on a socket, in lines of JSON.
 
-    supervisor               command
-    ["pid", PID]        ->                          its own process id, as the machine sees it
-                        <-   ["address", A, I]      it now has an eth0, for address A; the machine's end has index I
-    ["ready"]           ->                          the host's record is written; the command may go away
-    ["error", TEXT]     ->                          and the end
+supervisor               command
+["pid", PID]        ->                          its own process id, as the machine sees it
+                    <-   ["address", A, I]      it now has an eth0, for address A; the machine's end has index I
+["ready"]           ->                          the host's record is written; the command may go away
+["error", TEXT]     ->                          and the end
 """
 
 from __future__ import annotations

@@ -393,7 +393,7 @@ def test_the_reserve_and_foreign_groups_are_not_shared_out():
 
 def test_who_goes_without_is_told_what_to_do():
     snapshot = host(vm(1), num_rmids=1)
-    (error,) = ration(snapshot, for_all(snapshot, ENABLE), {})[1].values()
+    error = ration(snapshot, for_all(snapshot, ENABLE), {})[1][uuid(1)]
     assert isinstance(error, errors.RmidsExhausted)
     assert "higher priority" in error.hint
 
