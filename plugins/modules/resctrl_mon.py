@@ -34,6 +34,7 @@ options:
       - The domains, as names, UUIDs or shell patterns (such as V(web-*)). Name them all in one task rather than in a
         loop.
       - Patterns, V(*) among them, select running domains only, and may match none.
+      - A name with a comma has to be an item of a list, since Ansible splits a plain string at commas.
     type: list
     elements: str
     required: true

@@ -42,7 +42,8 @@ class StandinHost:
         self.domains.__enter__()
         pathlib.Path(self.resctrl).mkdir()
         self.unmount()  # the machine may have a resctrl of its own
-        command = [sys.executable, "-m", "emulator", self.resctrl, *self._options, "--control", self.control.path]
+        command = [sys.executable, "-m", "emulator", self.resctrl, *self._options]
+        command += ["--control", self.control.path, "--die-with-parent"]
         env = {**os.environ, "PYTHONPATH": str(_LAB)}
         self._emulator = subprocess.Popen(self.domains.argv(command), stdout=subprocess.PIPE, text=True, env=env)
         assert self._emulator.stdout

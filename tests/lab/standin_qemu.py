@@ -9,8 +9,8 @@
     {"do": "add", "pid": PID, "thread": NAME}        -> {"tid": TID}                 one more thread
     {"do": "end", "pid": PID, "tid": TID}            -> {}                           the thread ends
 
-Each process is a fork of this one, so that a hundred of them cost a second; one may be killed at any time. All end when
-stdin does. ROOM is any argument that is longer than the longest command line wished for: it is written over.
+Each process is a fork of this one, so that a hundred of them take two seconds; one may be killed at any time. All end
+when stdin does. ROOM is any argument that is longer than the longest command line wished for: it is written over.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ class Hypervisor:
         self.lab, self.host, self.control = lab, host, control
         self.virsh, self.run = host.virsh, host.run
         self.proc = pathlib.Path(f"/proc/{host.record.leader}/root/proc")
+        self._uuids: dict[str, str] = {}
 
     @staticmethod
     def wait_until(true: Callable[[], object], what: str) -> None:
@@ -116,8 +117,10 @@ class Hypervisor:
         return hypervisor(name, **options)
 
     def uuid(self, name: str) -> str:
-        """The domain's UUID, of libvirt."""
-        return self.virsh("domuuid", "--domain", name).strip()
+        """The domain's UUID, of libvirt, which is asked once in a test."""
+        if name not in self._uuids:
+            self._uuids[name] = self.virsh("domuuid", "--domain", name).strip()
+        return self._uuids[name]
 
     def pid(self, name: str) -> int:
         """The domain's process, by its command line (and so not from the file that the collection has it from)."""
@@ -203,20 +206,23 @@ class Hypervisor:
         self.control.unfreeze()
         if not self._libvirtd_runs():
             self.start_libvirtd()
+        self._uuids.clear()
         kept = {self.uuid(name) for name in domains}
-        ended = self._uuids() - kept
+        self._virsh_each("undefine --managed-save", self._listed("--all", "--persistent") - kept)
+        ended = self._listed() - kept
         if ended:
             # Faster than libvirt's destroy, which waits after its first signal
             self.run(["kill", "-9", *map(str, self._processes_with(ended))], check=False)
-            self.wait_until(lambda: not self._uuids() & ended, "libvirt notices")
-        self._virsh_each("undefine --managed-save", self._uuids("--all") - kept)
-        self._virsh_each("start", kept - self._uuids())
+            self.wait_until(lambda: not self._listed() & ended, "libvirt notices")
+        if kept:
+            self._virsh_each("start", kept - self._listed())
         # Those below an allocation group go with it
         for path in sorted(self.groups(), key=lambda path: path.count("/")):
             self.run(["rmdir", f"{RESCTRL}/{path}"], check=False)
         assert self.groups() == {}, "not clean"
 
-    def _uuids(self, *which: str) -> set[str]:
+    def _listed(self, *which: str) -> set[str]:
+        """UUIDs: of the running domains, or of those that options of `virsh list` select."""
         return set(self.virsh("list", "--uuid", *which).split())
 
     def _virsh_each(self, command: str, uuids: set[str]) -> None:
