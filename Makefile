@@ -10,7 +10,7 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps lint unit sanity integration test bench demo build lock clean
+.PHONY: help deps lint unit sanity integration conformance test bench demo build lock clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,7 +30,10 @@ sanity: deps  ## ansible-test sanity on the newest and the oldest supported ansi
 integration: deps  ## Tests on the lab's hosts (root)
 	@python -m pytest tests/integration
 
-test: lint unit sanity integration  ## Everything that CI runs
+conformance: deps  ## The kernel's rules on the emulator, in every era and on every kind of hardware (root)
+	@python -m pytest --quiet tests/conformance
+
+test: lint unit conformance sanity integration  ## Everything that CI runs
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run

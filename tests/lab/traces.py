@@ -41,7 +41,9 @@ class Traces:
         """Waits until no process, no interface and no mount is left."""
         wait_until(lambda: not self._host.state.alive(), "the end of the host")
         wait_until(lambda: not any(_start(pid) == start for pid, start in self._processes), "the end of its processes")
-        wait_until(lambda: self._interface_index not in [index for index, _ in socket.if_nameindex()], "its interface")
+        wait_until(
+            lambda: self._interface_index not in [index for index, _name in socket.if_nameindex()], "its interface"
+        )
         assert str(self._host.state.directory) not in Path("/proc/self/mountinfo").read_text()
 
 

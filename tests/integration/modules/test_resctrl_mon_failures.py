@@ -280,7 +280,7 @@ def test_a_vcpu_that_is_unplugged_meanwhile_is_no_failure(host, background):
 def test_two_runs_at_once_both_succeed(host, background):
     vm2, vm3 = host.domains.add("vm2"), host.domains.add("vm3")
     host.control.fault(Fault("mkdir", delay=0.2))
-    runs = [background(host.run, "resctrl_mon", name=["vm2", "vm3"]) for _ in range(2)]
+    runs = [background(host.run, "resctrl_mon", name=["vm2", "vm3"]) for _run in range(2)]
     for run in runs:
         assert [one["status"] for one in run.result()["domains"]] == ["Enabled", "Enabled"]
     assert host.groups() == {host.group(one): set(one.vcpus.values()) for one in (vm2, vm3)}

@@ -36,12 +36,12 @@ class Cell:
 
 
 class Counters:
-    """All RMIDs in all domains; values are multiples of ``scale`` bytes, as the hardware's are."""
+    """All RMIDs in all domains; values are multiples of ``unit`` bytes, as the hardware's are."""
 
-    def __init__(self, nodes: Sequence[int], size: int, scale: int) -> None:
+    def __init__(self, nodes: Sequence[int], size: int, unit: int) -> None:
         self._nodes = nodes
         self._size = size
-        self._scale = scale
+        self._unit = unit
         weights = range(len(nodes), 0, -1)
         self._weights = dict(zip(nodes, (w / sum(weights) for w in weights), strict=True))
         self._cells: dict[int, dict[int, Cell]] = {}
@@ -112,4 +112,4 @@ class Counters:
         return self._seconds.get(rmid, 0.0) * factor
 
     def _scaled(self, amount: float) -> int:
-        return int(amount) // self._scale * self._scale
+        return int(amount) // self._unit * self._unit

@@ -100,8 +100,8 @@ def _write_threshold(resctrl: Resctrl, text: str) -> None:
     except OSError:
         says("max_threshold_occupancy: Invalid input\n")
         raise
-    if value > profile.l3_size:
-        says(f"max_threshold_occupancy: Exceeds limit (before adjustment) of {profile.l3_size} bytes\n")
+    if value > profile.threshold_limit:
+        says(f"max_threshold_occupancy: Exceeds limit (before adjustment) of {profile.threshold_limit} bytes\n")
         fail(errno.EINVAL)
     resctrl.monitor.threshold = value // profile.scale * profile.scale
 

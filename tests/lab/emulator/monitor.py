@@ -35,7 +35,7 @@ class Monitor:
         self._machine = machine
         self._clock = clock
         self._allocation = allocation
-        self.counters = Counters(profile.all_nodes, profile.l3_size // profile.snc_nodes, profile.scale)
+        self.counters = Counters(profile.all_nodes, profile.l3_size // profile.snc_nodes, profile.unit)
         self.threshold = profile.initial_threshold
         self.assignments = Assignments(profile, status, self._reset_one)
         self.pool = RmidPool(

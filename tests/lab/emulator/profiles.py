@@ -17,6 +17,7 @@ TOTAL = "mbm_total_bytes"
 LOCAL = "mbm_local_bytes"
 EVENTS = (LLC, TOTAL, LOCAL)
 PERF_EVENTS = ("core_energy", "activity")
+AMD_L2_SIZE = 512 << 10
 MASK_WIDTHS = (16, 12, 11, 15, 20, 10, 8)
 SYSFS_CPU = Path("/sys/devices/system/cpu")
 
@@ -151,7 +152,17 @@ class Profile:
         """max_threshold_occupancy after boot, in bytes."""
         if self.threshold >= 0:
             return self.threshold // self.scale * self.scale
-        return self.l3_size // self.rmids // self.scale * self.scale
+        return self.threshold_limit // self.rmids // self.scale * self.scale
+
+    @property
+    def threshold_limit(self) -> int:
+        """The most that max_threshold_occupancy takes, in bytes: /proc/cpuinfo's cache size, which AMD's L2 gives."""
+        return AMD_L2_SIZE if self.vendor == "AMD" else self.l3_size
+
+    @property
+    def unit(self) -> int:
+        """Bytes per unit of a counter: sub-NUMA clustering divides it, but not the unit of max_threshold_occupancy."""
+        return self.scale // self.snc_nodes
 
     def nodes(self, l3_id: int) -> tuple[int, ...]:
         """Where counters of an L3 cache live: its sub-NUMA nodes, or the one domain with the cache's own id."""

@@ -277,6 +277,29 @@ def test_snc_counts_per_node_and_sums_per_cache(boot, fails):
         kernel.pin("mon_groups/m", "llc_occupancy", 1, l3_id=2)
 
 
+def test_snc_divides_the_unit_of_counters_not_that_of_the_threshold(boot):
+    kernel = boot("snc", scale=65536)
+    task = kernel.machine.spawn()
+    kernel.mkdir("mon_groups/m")
+    kernel.write("mon_groups/m/tasks", task)
+    seen = set()
+    for _step in range(50):
+        kernel.machine.run(task, 0.001)
+        seen.add(int(kernel.value("mon_groups/m", "mbm_total_bytes")))
+    assert {value % 32768 for value in seen} == {0}
+    assert {value % 65536 for value in seen} == {0, 32768}
+    kernel.write("info/L3_MON/max_threshold_occupancy", "65535\n")
+    assert kernel.read("info/L3_MON/max_threshold_occupancy") == "0\n"
+
+
+def test_amd_limits_thresholds_by_its_l2(boot, fails):
+    kernel = boot("amd-bmec", num_rmids=32, scale=64)
+    assert kernel.read("info/L3_MON/max_threshold_occupancy") == "16384\n"
+    kernel.write("info/L3_MON/max_threshold_occupancy", "524288\n")
+    with fails("EINVAL"):
+        kernel.write("info/L3_MON/max_threshold_occupancy", "524289\n")
+
+
 def test_amd_without_assignable_counters_knows_nothing_before_the_first_traffic(boot):
     kernel = boot("amd-bmec")
     task = kernel.machine.spawn()
