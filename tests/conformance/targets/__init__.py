@@ -1,0 +1,8 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the rules of resctrl are tried: a real kernel's filesystem, or the emulator with one of its profiles.
+
+The tests also run in guests and on hosts that have just Python and pytest: only the standard library is imported here,
+but for what starts emulators.
+"""

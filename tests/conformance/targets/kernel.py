@@ -1,0 +1,177 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel of this machine as a target."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import struct
+import time
+
+from . import syscalls
+from .target import Refused, Target
+
+# Registers of the model with which the guests' processors are built, see tests/kernel
+SELECT, FORCE, UNFORCE, FREEZE, WRITES = (0x4F5D0000 + n for n in (0, 1, 2, 4, 5))
+EVENT_IDS = {"llc_occupancy": 1, "mbm_total_bytes": 2, "mbm_local_bytes": 3}
+WORDS = {"Error": 1 << 63, "Unavailable": 1 << 62}
+
+
+class Kernel(Target):
+    """The resctrl of the running kernel. Raises Refused if using it would disturb somebody."""
+
+    def __init__(self, path: str, destructive: bool, hardware: str) -> None:
+        super().__init__(f"kernel {hardware}".rstrip(), os.path.realpath(path), os.uname().release)
+        self._destructive = destructive
+        self._mounted_here = False
+        self._forced: set[tuple[int, int, int]] = set()
+        self._rmids: dict[str, int] = {}
+        if os.geteuid() != 0:
+            raise Refused("not root: run the tests as root")
+        entry = self.mount_entry()
+        if entry is None:
+            self._mount_first()
+        elif entry[0] != "resctrl":
+            raise Refused(f"{path} holds a filesystem of type {entry[0]}, not resctrl")
+        if strangers := self.strangers():
+            raise Refused(
+                f"{path} has groups that these tests did not make: {', '.join(strangers)}."
+                " Stop what made them and remove them, or use another machine"
+            )
+        self.find_facts()
+
+    def _mount_first(self) -> None:
+        if not self._destructive:
+            raise Refused(f"{self.path} is not mounted: mount -t resctrl resctrl {self.path}, or give --destructive")
+        try:
+            self.mount()
+        except OSError as error:
+            raise Refused(f"resctrl cannot be mounted on {self.path}: {error.strerror}") from error
+        self._mounted_here = True
+
+    def mount(self, option: str = "") -> None:
+        """As mount -t resctrl."""
+        syscalls.mount(self.path, option=option)
+
+    def umount(self) -> None:
+        """As umount."""
+        syscalls.umount(self.path)
+
+    def close(self) -> None:
+        """Unmount it if it was not mounted before."""
+        if self._mounted_here:
+            self.umount()
+
+    def place(self, tid: int) -> str:
+        """What the kernel says."""
+        with open(f"/proc/{tid}/cpu_resctrl_groups", encoding="utf-8") as file:
+            return file.read()
+
+    def let_time_pass(self) -> None:
+        """Wait a little."""
+        time.sleep(0.2)
+
+    def l3(self) -> tuple[set[int], int]:
+        """As sysfs tells it."""
+        ids, sizes = set(), [0]
+        for path in glob.glob("/sys/devices/system/cpu/cpu[0-9]*/cache/index3"):
+            with open(f"{path}/id", encoding="ascii") as file:
+                ids.add(int(file.read()))
+            with open(f"{path}/size", encoding="ascii") as file:
+                sizes.append(int(file.read().strip().rstrip("K")) << 10)
+        return ids, max(sizes)
+
+    def cache_size(self) -> int:
+        """As it says."""
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            return next(int(line.split()[3]) << 10 for line in file if line.startswith("cache size"))
+
+    def cpus(self, l3_id: int) -> list[int]:
+        """The online CPUs of an L3 domain."""
+        for path in glob.glob("/sys/devices/system/cpu/cpu[0-9]*/cache/index3"):
+            with open(f"{path}/id", encoding="ascii") as file:
+                if int(file.read()) == l3_id:
+                    return _parse_list(f"{path}/shared_cpu_list")
+        raise AssertionError(f"no L3 cache {l3_id}")
+
+    def own_facts(self) -> set[str]:
+        """From /proc/cpuinfo, and from the guests' processor model."""
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            words = set(file.read().split())
+        sparse = self.exists("info/L3/sparse_masks") and self.read("info/L3/sparse_masks") == "1\n"
+        there = {
+            "kernel": True,
+            "destructive": self._destructive,
+            "steerable": "hypervisor" in words and _has_model(),
+            "cdp": "cdp_l3" in words,
+            "intel": "GenuineIntel" in words,
+            "contiguous": not sparse and "AuthenticAMD" not in words,
+        }
+        return {fact for fact, is_there in there.items() if is_there}
+
+    # -- the guests' processor model
+
+    def set_counter(self, group: str, l3_id: int, event: str, value: int | str) -> None:
+        """Make the model's register return it; for the root or a MON group."""
+        self._rmids = self._rmids or self._find_rmids()
+        raw = WORDS[value] if isinstance(value, str) else value // self.unit()
+        self._force(l3_id, self._rmids[group], event, raw)
+
+    def unset_counters(self) -> None:
+        """Back to what the model counts."""
+        for l3_id, rmid, event in self._forced:
+            self._select(l3_id, rmid, event)
+            self._write_register(l3_id, UNFORCE, 0)
+        self._forced.clear()
+        self._rmids.clear()
+
+    def freeze(self, frozen: bool) -> None:
+        """The model's counters."""
+        self._write_register(self.domains()[0], FREEZE, int(frozen))
+
+    def _find_rmids(self) -> dict[str, int]:
+        """RMIDs of the root and of the MON groups, found by giving each RMID another occupancy."""
+        l3_id, unit = self.domains()[0], self.unit()
+        for rmid in range(self.num_rmids()):
+            self._force(l3_id, rmid, "llc_occupancy", rmid)
+        mons = [path for path in self.groups() if "mon_groups/" in path]
+        rmids = {path: int(self.counter(path, l3_id, "llc_occupancy")) // unit for path in mons}
+        self.unset_counters()
+        return {"": 0, **rmids}
+
+    def _force(self, l3_id: int, rmid: int, event: str, raw: int) -> None:
+        for node in range(self.nodes()):  # each has a range of the hardware's RMIDs, one after the other
+            counter = l3_id, rmid + node * self.num_rmids(), EVENT_IDS[event]
+            self._select(*counter)
+            self._write_register(l3_id, FORCE, raw if node == 0 or raw in WORDS.values() else 0)
+            self._forced.add(counter)
+
+    def _select(self, l3_id: int, rmid: int, event: int) -> None:
+        self._write_register(l3_id, SELECT, rmid << 32 | event)
+
+    def _write_register(self, l3_id: int, register: int, value: int) -> None:
+        fd = os.open(f"/dev/cpu/{self.cpus(l3_id)[0]}/msr", os.O_WRONLY)
+        try:
+            os.pwrite(fd, struct.pack("<Q", value), register)
+        finally:
+            os.close(fd)
+
+
+def _parse_list(path: str) -> list[int]:
+    with open(path, encoding="ascii") as file:
+        ranges = [part.split("-") for part in file.read().strip().split(",")]
+    return [cpu for bounds in ranges for cpu in range(int(bounds[0]), int(bounds[-1]) + 1)]
+
+
+def _has_model() -> bool:
+    """Whether the processor has the model's registers. To be asked in virtual machines only."""
+    with contextlib.suppress(OSError):
+        fd = os.open("/dev/cpu/0/msr", os.O_RDONLY)
+        try:
+            return len(os.pread(fd, 8, WRITES)) == 8
+        finally:
+            os.close(fd)
+    return False

@@ -1,0 +1,148 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of which rule holds where, as Markdown. What differs between targets must have an explanation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .explanations import BY_NEED, BY_RULE
+from .record import FAILED, PASSED, Record, Run
+from .rules import FACTS, Rule, version
+
+HEAD = """\
+<!-- Copyright (c) 2026 the kvmops.resctrl authors -->
+<!-- GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt) -->
+<!-- SPDX-License-Identifier: GPL-3.0-or-later -->
+<!-- Made by tests/conformance/table: do not edit -->
+
+# Conformance with Linux's resctrl
+
+Each rule below is a test in `tests/conformance` and says what the kernel's resctrl does. The same tests run on real
+kernels, in guests whose processor is a model of RDT (`tests/kernel`), and on the emulator with which the collection is
+tested (`tests/lab/emulator`). So the emulator is what it claims to be, and what the collection relies on is seen on
+real kernels.
+
+    pytest tests/conformance                                    # the emulator, all profiles
+    pytest tests/conformance --profile intel-6.1                # the emulator, one profile
+    pytest tests/conformance --resctrl /sys/fs/resctrl          # this machine's kernel (root; mainline or Debian)
+    pytest tests/conformance --resctrl /sys/fs/resctrl --destructive    # also unmounts resctrl and switches CPUs off
+
+On a real kernel the tests refuse to start if there are groups that they did not make. They make groups and threads of
+their own, and set `max_threshold_occupancy` for moments.
+
+| cell | meaning |
+|---|---|
+| ✓ | passed |
+| ✗ | failed |
+| · | the rule is not of this kernel |
+| - | the target does not have what it takes; the note says why |
+"""
+
+MARKS = {PASSED: "✓", FAILED: "✗"}
+
+
+class Unexplained(Exception):
+    """The records are incomplete, or something differs for no known reason; the text says what."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Runs side by side under one heading."""
+
+    heading: str
+    runs: tuple[Run, ...]
+
+    def cell(self, rule: Rule) -> str:
+        """What became of a rule; for several runs the number of those that passed, of those to which it applies."""
+        outcomes = [run.outcomes[rule.number] for run in self.runs]
+        if len(outcomes) == 1:
+            return MARKS.get(outcomes[0]) or ("·" if outcomes[0] == rule.kernels else "-")
+        tried = [outcome for outcome in outcomes if outcome in MARKS]
+        passed = tried.count(PASSED)
+        return f"{passed}" if passed == len(tried) else f"{passed} of {len(tried)}"
+
+
+def _columns(record: Record) -> list[Column]:
+    """A column for each kernel and each era of the emulator, and two for what other hardware there is."""
+    columns = []
+    for kind, main in (("kernel", "kernel"), ("emulator", "emulator intel-")):
+        runs = sorted((run for run in record.runs if run.target.startswith(kind)), key=lambda run: version(run.release))
+        mains = [run for run in runs if run.target == main or (main != kind and run.target.startswith(main))]
+        others = [run for run in runs if run not in mains]
+        columns += [Column(f"{kind} {'.'.join(map(str, version(run.release)))}", (run,)) for run in mains]
+        columns += [Column(f"{kind}, other hardware", tuple(others))] if others else []
+    return columns
+
+
+def _note(rule: Rule, columns: Sequence[Column]) -> str:
+    """Why the columns differ, empty if they do so by the kernels only. Raises Unexplained."""
+    for column in columns:
+        for run in column.runs:
+            outcome = run.outcomes.get(rule.number)
+            if outcome is None:
+                raise Unexplained(f"rule {rule.number} is unknown to the run of {run.target} {run.release}")
+            if outcome == FAILED and rule.number not in BY_RULE:
+                raise Unexplained(f"rule {rule.number} failed at {run.target} {run.release}, and nobody knows why")
+    single = [column.runs[0].outcomes[rule.number] for column in columns if len(column.runs) == 1]
+    obstacles = [outcome for outcome in single if outcome not in (*MARKS, rule.kernels)]
+    if not obstacles:
+        return ""
+    note = BY_RULE.get(rule.number) or BY_NEED.get(obstacles[0])
+    if note is None:
+        raise Unexplained(f"rule {rule.number} needs {obstacles[0]!r}, which a target lacks, and nobody knows why")
+    return note
+
+
+def _rows(record: Record, columns: Sequence[Column], subject: str) -> Iterator[str]:
+    yield f"| rule | | kernels | {' | '.join(column.heading for column in columns)} | note |"
+    yield "|---|---|---|" + "---|" * len(columns) + "---|"
+    for number, rule in sorted(record.rules.items()):
+        if rule.subject == subject:
+            title = rule.title.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_").replace("<", "&lt;")
+            cells = " | ".join(column.cell(rule) for column in columns)
+            yield f"| {number} | {title} | {rule.kernels or 'all'} | {cells} | {_note(rule, columns)} |"
+
+
+def _targets(record: Record) -> Iterator[str]:
+    yield "| target | kernel | passed | failed | other kernels | lacking | has |"
+    yield "|---|---|---|---|---|---|---|"
+    by_kind = sorted(record.runs, key=lambda run: (run.target[0] == "e", run.target, version(run.release)))
+    for run in by_kind:
+        values = list(run.outcomes.items())
+        other = sum(outcome == record.rules[number].kernels for number, outcome in values)
+        counts = [sum(outcome == mark for _number, outcome in values) for mark in (PASSED, FAILED)]
+        facts = ", ".join(fact for fact in FACTS if fact in run.facts)
+        lacking = len(values) - sum(counts) - other
+        yield f"| {run.target} | {run.release} | {counts[0]} | {counts[1]} | {other} | {lacking} | {facts} |"
+
+
+def page(record: Record) -> str:
+    """The page. Raises Unexplained."""
+    columns = _columns(record)
+    unused = set(BY_RULE) - set(record.rules)
+    if unused:
+        raise Unexplained(f"there is an explanation for rule {unused.pop()}, but no such rule")
+    lines = [HEAD]
+    for subject in dict.fromkeys(rule.subject for _number, rule in sorted(record.rules.items())):
+        lines += [f"## {subject}", "", *_rows(record, columns, subject), ""]
+    lines += ["## Targets", "", "What a target has, in the words that the tests use:", ""]
+    lines += [f"- `{fact}`: {meaning}" for fact, meaning in FACTS.items()]
+    lines += ["", *_targets(record)]
+    return "\n".join(lines) + "\n"
+
+
+def main(files: Sequence[str]) -> int:
+    """Print the page made from these records; the exit status is 1 if something has no explanation."""
+    record = Record()
+    try:
+        for path in files:
+            record.load(path)
+        print(page(record), end="")
+    except (Unexplained, ValueError) as error:
+        print(f"table: {error}", file=sys.stderr)
+        return 1
+    return 0
