@@ -149,6 +149,14 @@ def test_130_cdp_option(fs):
         assert "cdp" in fs.mount_entry()[1]
 
 
+@rule(needs="kernel destructive mb mbm intel")
+def test_275_software_controller(fs):
+    """the mount option mba_MBps makes the limits of new groups be in MB/s: none at first"""
+    with fs.mounted_with("mba_MBps"):
+        assert "mba_MBps" in fs.mount_entry()[1]
+        assert "=4294967295" in fs.read("schemata")
+
+
 @rule(since="6.7", needs="alloc mon destructive")
 def test_131_hardware_ids(fs):
     """with debug, each group has an RMID of its own, a CTRL_MON group also a CLOSID, a MON group its parent's"""

@@ -6,3 +6,11 @@
 The tests also run in guests and on hosts that have just Python and pytest: only the standard library is imported here,
 but for what starts emulators.
 """
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+# What makes guests, and sets the counters inside of them, is a folder of programs.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "kernel"))

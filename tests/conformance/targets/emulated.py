@@ -102,9 +102,9 @@ class Emulated(Target):
                 return f"res:{group['control'] or '/'}\nmon:{mon}\n"
         return "res:/\nmon:\n"
 
-    def let_time_pass(self) -> None:
-        """A second for the limbo, none for us."""
-        self.control.advance(1.0)
+    def let_time_pass(self, seconds: float) -> None:
+        """For the limbo, not for us."""
+        self.control.advance(seconds)
 
     def l3(self) -> tuple[set[int], int]:
         """The profile's."""
@@ -133,9 +133,9 @@ class Emulated(Target):
         for path in self.control.snapshot()["groups"]:
             self.control.unset(path)
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, stop: bool) -> None:
         """Through the control socket."""
-        if frozen:
+        if stop:
             self.control.freeze()
         else:
             self.control.unfreeze()

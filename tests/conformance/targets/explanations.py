@@ -6,14 +6,9 @@
 from __future__ import annotations
 
 BY_NEED = {
-    "abmc": "No guest's processor has assignable counters: the kernel's part is from reading its source.",
-    "snc": "No guest's processor has sub-NUMA clustering: the kernel's part is from reading its source.",
-    "perf": "No guest's processor has telemetry of packages: the kernel's part is from reading its source.",
-    "no-alloc": "The guests in these columns can allocate; tried on hardware without.",
-    "no-mon": "The guests in these columns can monitor; tried on hardware without.",
-    "no-cmt": "The guests in these columns have llc_occupancy; tried on hardware without.",
+    "perf": "No guest's processor has telemetry of packages: for the kernel this is from reading its source.",
 }
-"""For targets that lack what a rule needs (or, with ``no-``, have it)."""
+"""For what no target of a kind has."""
 
 BY_RULE = {
     "001": "An emulator is of the type fuse.resctrl, and no part of the kernel.",
@@ -31,6 +26,7 @@ BY_RULE = {
     "150": "FUSE does not report the exceptional condition that kernfs reports.",
     "162": "FUSE has names of up to 1024 bytes.",
     "177": "A write of no bytes does not reach an emulator.",
+    "275": "The emulator has no software controller.",
     "210": "An emulator has no hardware counter behind its numbers.",
 }
 """For single rules; these go before the ones by need."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import struct
 import time
+
+from counters import ERROR, FREEZE, UNAVAILABLE, Counter, frozen
 
 from . import syscalls
 from .target import Refused, Target
 
-# Registers of the model with which the guests' processors are built, see tests/kernel
-SELECT, FORCE, UNFORCE, FREEZE, WRITES = (0x4F5D0000 + n for n in (0, 1, 2, 4, 5))
-EVENT_IDS = {"llc_occupancy": 1, "mbm_total_bytes": 2, "mbm_local_bytes": 3}
-WORDS = {"Error": 1 << 63, "Unavailable": 1 << 62}
+WORDS = {"Error": ERROR, "Unavailable": UNAVAILABLE}
 
 
 class Kernel(Target):
@@ -27,7 +25,8 @@ class Kernel(Target):
         super().__init__(f"kernel {hardware}".rstrip(), os.path.realpath(path), os.uname().release)
         self._destructive = destructive
         self._mounted_here = False
-        self._forced: set[tuple[int, int, int]] = set()
+        self._forced: set[Counter] = set()
+        self._frozen = contextlib.ExitStack()
         self._rmids: dict[str, int] = {}
         if os.geteuid() != 0:
             raise Refused("not root: run the tests as root")
@@ -70,9 +69,15 @@ class Kernel(Target):
         with open(f"/proc/{tid}/cpu_resctrl_groups", encoding="utf-8") as file:
             return file.read()
 
-    def let_time_pass(self) -> None:
-        """Wait a little."""
-        time.sleep(0.2)
+    def let_time_pass(self, seconds: float) -> None:
+        """Wait, and displace what is in the caches, as far as an idle machine would not do so."""
+        ids, size = self.l3()
+        allowed = os.sched_getaffinity(0)
+        for l3_id in ids:
+            os.sched_setaffinity(0, self.cpus(l3_id))
+            _touched = b"x" * size
+        os.sched_setaffinity(0, allowed)
+        time.sleep(seconds)
 
     def l3(self) -> tuple[set[int], int]:
         """As sysfs tells it."""
@@ -122,15 +127,17 @@ class Kernel(Target):
 
     def unset_counters(self) -> None:
         """Back to what the model counts."""
-        for l3_id, rmid, event in self._forced:
-            self._select(l3_id, rmid, event)
-            self._write_register(l3_id, UNFORCE, 0)
+        for counter in self._forced:
+            counter.release()
         self._forced.clear()
         self._rmids.clear()
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, stop: bool) -> None:
         """The model's counters."""
-        self._write_register(self.domains()[0], FREEZE, int(frozen))
+        if stop:
+            self._frozen.enter_context(frozen())
+        else:
+            self._frozen.close()
 
     def _find_rmids(self) -> dict[str, int]:
         """RMIDs of the root and of the MON groups, found by giving each RMID another occupancy."""
@@ -144,20 +151,9 @@ class Kernel(Target):
 
     def _force(self, l3_id: int, rmid: int, event: str, raw: int) -> None:
         for node in range(self.nodes()):  # each has a range of the hardware's RMIDs, one after the other
-            counter = l3_id, rmid + node * self.num_rmids(), EVENT_IDS[event]
-            self._select(*counter)
-            self._write_register(l3_id, FORCE, raw if node == 0 or raw in WORDS.values() else 0)
+            counter = Counter(self.cpus(l3_id)[0], rmid + node * self.num_rmids(), event)
+            counter.force(raw if node == 0 or raw in WORDS.values() else 0)
             self._forced.add(counter)
-
-    def _select(self, l3_id: int, rmid: int, event: int) -> None:
-        self._write_register(l3_id, SELECT, rmid << 32 | event)
-
-    def _write_register(self, l3_id: int, register: int, value: int) -> None:
-        fd = os.open(f"/dev/cpu/{self.cpus(l3_id)[0]}/msr", os.O_WRONLY)
-        try:
-            os.pwrite(fd, struct.pack("<Q", value), register)
-        finally:
-            os.close(fd)
 
 
 def _parse_list(path: str) -> list[int]:
@@ -171,7 +167,7 @@ def _has_model() -> bool:
     with contextlib.suppress(OSError):
         fd = os.open("/dev/cpu/0/msr", os.O_RDONLY)
         try:
-            return len(os.pread(fd, 8, WRITES)) == 8
+            return len(os.pread(fd, 8, FREEZE)) == 8
         finally:
             os.close(fd)
     return False

@@ -24,7 +24,7 @@ HEAD = """\
 Each rule below is a test in `tests/conformance` and says what the kernel's resctrl does. The same tests run on real
 kernels, in guests whose processor is a model of RDT (`tests/kernel`), and on the emulator with which the collection is
 tested (`tests/lab/emulator`). So the emulator is what it claims to be, and what the collection relies on is seen on
-real kernels.
+real kernels. There is no guest with a kernel 5.10: what is said of it is from reading its source.
 
     pytest tests/conformance                                    # the emulator, all profiles
     pytest tests/conformance --profile intel-6.1                # the emulator, one profile
@@ -69,32 +69,38 @@ class Column:
 def _columns(record: Record) -> list[Column]:
     """A column for each kernel and each era of the emulator, and two for what other hardware there is."""
     columns = []
-    for kind, main in (("kernel", "kernel"), ("emulator", "emulator intel-")):
+    for kind, main in (("kernel", "kernel plain"), ("emulator", "emulator intel-")):
         runs = sorted((run for run in record.runs if run.target.startswith(kind)), key=lambda run: version(run.release))
-        mains = [run for run in runs if run.target == main or (main != kind and run.target.startswith(main))]
+        mains = [run for run in runs if run.target.startswith(main)]
         others = [run for run in runs if run not in mains]
         columns += [Column(f"{kind} {'.'.join(map(str, version(run.release)))}", (run,)) for run in mains]
         columns += [Column(f"{kind}, other hardware", tuple(others))] if others else []
     return columns
 
 
-def _note(rule: Rule, columns: Sequence[Column]) -> str:
+def _note(rule: Rule, record: Record, columns: Sequence[Column]) -> str:
     """Why the columns differ, empty if they do so by the kernels only. Raises Unexplained."""
-    for column in columns:
-        for run in column.runs:
-            outcome = run.outcomes.get(rule.number)
-            if outcome is None:
-                raise Unexplained(f"rule {rule.number} is unknown to the run of {run.target} {run.release}")
-            if outcome == FAILED and rule.number not in BY_RULE:
-                raise Unexplained(f"rule {rule.number} failed at {run.target} {run.release}, and nobody knows why")
-    single = [column.runs[0].outcomes[rule.number] for column in columns if len(column.runs) == 1]
-    obstacles = [outcome for outcome in single if outcome not in (*MARKS, rule.kernels)]
-    if not obstacles:
-        return ""
-    note = BY_RULE.get(rule.number) or BY_NEED.get(obstacles[0])
-    if note is None:
-        raise Unexplained(f"rule {rule.number} needs {obstacles[0]!r}, which a target lacks, and nobody knows why")
+    note = BY_RULE.get(rule.number, "")
+    for run in record.runs:
+        outcome = run.outcomes.get(rule.number)
+        if outcome is None:
+            raise Unexplained(f"rule {rule.number} is unknown to the run of {run.target} {run.release}")
+        if outcome == FAILED and not note:
+            raise Unexplained(f"rule {rule.number} failed at {run.target} {run.release}, and nobody knows why")
+    for run in (column.runs[0] for column in columns if len(column.runs) == 1):
+        outcome = run.outcomes[rule.number]
+        if not note and outcome not in (*MARKS, rule.kernels):
+            note = _lacking(rule, record, run.target.split()[0], outcome)
     return note
+
+
+def _lacking(rule: Rule, record: Record, kind: str, need: str) -> str:
+    """The note for a need that these columns do not meet. Raises Unexplained."""
+    if any(run.outcomes[rule.number] == PASSED for run in record.runs if run.target.startswith(kind)):
+        return "Tried on other hardware."
+    if need not in BY_NEED:
+        raise Unexplained(f"rule {rule.number} needs {need!r}, which no {kind} has, and nobody knows why")
+    return BY_NEED[need]
 
 
 def _rows(record: Record, columns: Sequence[Column], subject: str) -> Iterator[str]:
@@ -104,7 +110,7 @@ def _rows(record: Record, columns: Sequence[Column], subject: str) -> Iterator[s
         if rule.subject == subject:
             title = rule.title.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_").replace("<", "&lt;")
             cells = " | ".join(column.cell(rule) for column in columns)
-            yield f"| {number} | {title} | {rule.kernels or 'all'} | {cells} | {_note(rule, columns)} |"
+            yield f"| {number} | {title} | {rule.kernels or 'all'} | {cells} | {_note(rule, record, columns)} |"
 
 
 def _targets(record: Record) -> Iterator[str]:

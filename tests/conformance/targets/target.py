@@ -59,8 +59,8 @@ class Target(ABC):
         """Where a thread is, as /proc/PID/task/TID/cpu_resctrl_groups says it."""
 
     @abstractmethod
-    def let_time_pass(self) -> None:
-        """Give the limbo's worker, which runs every second, an occasion."""
+    def let_time_pass(self, seconds: float) -> None:
+        """For the limbo's workers, which run every second."""
 
     @abstractmethod
     def l3(self) -> tuple[set[int], int]:
@@ -86,7 +86,7 @@ class Target(ABC):
         """Undo all ``set_counter``."""
 
     @abstractmethod
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, stop: bool) -> None:
         """Stop all counters, or let them go on."""
 
     # -- files
@@ -157,7 +157,7 @@ class Target(ABC):
             except OSError as error:
                 if error.errno != errno.EBUSY or time.monotonic() > deadline:
                     raise
-            self.let_time_pass()
+            self.let_time_pass(0.25)
 
     def adopt(self, path: str) -> None:
         """Remove this group too when the test is over."""
