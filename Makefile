@@ -10,10 +10,10 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps lint unit sanity integration conformance test bench demo build lock clean
+.PHONY: help deps lint unit sanity integration conformance kernel-vm test-kernel test bench demo build lock clean
 
 help:  ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 deps:  ## Install what is missing (root; Debian or Ubuntu) and make .work/venv
 	@tests/ci/deps.sh
@@ -32,6 +32,14 @@ integration: deps  ## Tests on the lab's hosts (root)
 
 conformance: deps  ## The kernel's rules on the emulator, in every era and on every kind of hardware (root)
 	@python -m pytest --quiet tests/conformance
+
+kernel-vm: deps  ## Build the guests with the resctrl of real kernels: 6.1, 6.12 and 7.3 (root; Debian 12)
+	@tests/kernel/build
+
+test-kernel: kernel-vm  ## The modules on real kernels, in guests (root)
+	@python -m pytest --quiet tests/kernel
+	@tests/kernel/modules/run
+	@tests/kernel/modules/run -A 6.12
 
 test: lint unit conformance sanity integration  ## Everything that CI runs
 

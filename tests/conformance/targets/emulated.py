@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 from emulator.control import Control
 from emulator.profiles import load
@@ -37,6 +38,10 @@ PROFILES = {
 """The emulated machines: a profile of the emulator's, and what is set in it."""
 EXIT_STATUS = {2: errno.EINVAL, 32: errno.EBUSY}
 """What the emulator's exit status would be as the errno of mount(2)."""
+
+
+# Seconds that FUSE may take to let go of a closed file
+LET_GO = 0.5
 
 
 class Emulated(Target):
@@ -76,8 +81,19 @@ class Emulated(Target):
         self._server = server
 
     def umount(self) -> None:
-        """Unmount it, and end the emulator, which might still be mounted in somebody's copy of our mount namespace."""
-        umount(self.path)
+        """Unmount it, and end the emulator, which might still be mounted in somebody's copy of our mount namespace.
+
+        FUSE lets go of a file a moment after it was closed: the mount may be busy for that long.
+        """
+        deadline = time.monotonic() + LET_GO
+        while True:
+            try:
+                umount(self.path)
+                break
+            except OSError as error:
+                if error.errno != errno.EBUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.02)
         self._end()
 
     def _end(self) -> None:

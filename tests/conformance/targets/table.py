@@ -51,15 +51,16 @@ class Unexplained(Exception):
 
 @dataclass(frozen=True)
 class Column:
-    """Runs side by side under one heading."""
+    """A run, or several side by side, under one heading."""
 
     heading: str
     runs: tuple[Run, ...]
+    several: bool = False
 
     def cell(self, rule: Rule) -> str:
-        """What became of a rule; for several runs the number of those that passed, of those to which it applies."""
+        """What became of a rule; of several runs the number of those that passed, where all to which it applies did."""
         outcomes = [run.outcomes[rule.number] for run in self.runs]
-        if len(outcomes) == 1:
+        if not self.several:
             return MARKS.get(outcomes[0]) or ("·" if outcomes[0] == rule.kernels else "-")
         tried = [outcome for outcome in outcomes if outcome in MARKS]
         passed = tried.count(PASSED)
@@ -72,26 +73,32 @@ def _columns(record: Record) -> list[Column]:
     for kind, main in (("kernel", "kernel plain"), ("emulator", "emulator intel-")):
         runs = sorted((run for run in record.runs if run.target.startswith(kind)), key=lambda run: version(run.release))
         mains = [run for run in runs if run.target.startswith(main)]
-        others = [run for run in runs if run not in mains]
+        others = tuple(run for run in runs if run not in mains)
         columns += [Column(f"{kind} {'.'.join(map(str, version(run.release)))}", (run,)) for run in mains]
-        columns += [Column(f"{kind}, other hardware", tuple(others))] if others else []
+        columns += [Column(f"{kind}, other hardware", others, several=True)] if others else []
     return columns
+
+
+def _check(record: Record) -> None:
+    """Raises Unexplained if the records do not belong together, or tell of a failure that nobody knows."""
+    for rule in record.rules.values():
+        for run in record.runs:
+            if rule.number not in run.outcomes:
+                raise Unexplained(f"rule {rule.number} is unknown to the run of {run.target} {run.release}")
+            if run.outcomes[rule.number] == FAILED and rule.number not in BY_RULE:
+                raise Unexplained(f"rule {rule.number} failed at {run.target} {run.release}, and nobody knows why")
+    for number in BY_RULE:
+        if number not in record.rules:
+            raise Unexplained(f"there is an explanation for rule {number}, but no such rule")
 
 
 def _note(rule: Rule, record: Record, columns: Sequence[Column]) -> str:
     """Why the columns differ, empty if they do so by the kernels only. Raises Unexplained."""
-    note = BY_RULE.get(rule.number, "")
-    for run in record.runs:
-        outcome = run.outcomes.get(rule.number)
-        if outcome is None:
-            raise Unexplained(f"rule {rule.number} is unknown to the run of {run.target} {run.release}")
-        if outcome == FAILED and not note:
-            raise Unexplained(f"rule {rule.number} failed at {run.target} {run.release}, and nobody knows why")
-    for run in (column.runs[0] for column in columns if len(column.runs) == 1):
+    for run in (column.runs[0] for column in columns if not column.several):
         outcome = run.outcomes[rule.number]
-        if not note and outcome not in (*MARKS, rule.kernels):
-            note = _lacking(rule, record, run.target.split()[0], outcome)
-    return note
+        if outcome not in (PASSED, rule.kernels):
+            return BY_RULE.get(rule.number) or _lacking(rule, record, run.target.split()[0], outcome)
+    return ""
 
 
 def _lacking(rule: Rule, record: Record, kind: str, need: str) -> str:
@@ -128,10 +135,8 @@ def _targets(record: Record) -> Iterator[str]:
 
 def page(record: Record) -> str:
     """The page. Raises Unexplained."""
+    _check(record)
     columns = _columns(record)
-    unused = set(BY_RULE) - set(record.rules)
-    if unused:
-        raise Unexplained(f"there is an explanation for rule {unused.pop()}, but no such rule")
     lines = [HEAD]
     for subject in dict.fromkeys(rule.subject for _number, rule in sorted(record.rules.items())):
         lines += [f"## {subject}", "", *_rows(record, columns, subject), ""]

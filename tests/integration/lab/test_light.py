@@ -277,7 +277,7 @@ root=$1 python=$2; shift 2
 mount --make-rshared /
 for path in /usr /etc /var "$@"; do mkdir -p "$root$path"; mount --bind "$path" "$root$path"; done
 for name in bin sbin lib lib32 lib64 libx32; do [ ! -L /$name ] || ln -s "$(readlink /$name)" "$root/$name"; done
-mkdir "$root/proc" "$root/sys" "$root/dev" "$root/run" "$root/tmp"
+mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/run" "$root/tmp"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
