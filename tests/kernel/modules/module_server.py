@@ -11,6 +11,7 @@ at PATH.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import importlib.util
 import json
 import os
@@ -20,11 +21,11 @@ import tempfile
 import traceback
 import typing as t
 
-import libvirt  # noqa: F401  # modules import it when they need it
-
 _CLONE_NEWNS = 0x20000  # linux/sched.h
 _MODULES = pathlib.Path(__file__).resolve().parents[3] / "plugins" / "modules"
 _libc = ctypes.CDLL(None, use_errno=True)
+# Modules import it when they need it, and their forks have it then
+importlib.import_module("libvirt")
 
 
 def load(path: pathlib.Path) -> t.Callable[[], None]:

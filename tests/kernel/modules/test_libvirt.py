@@ -97,7 +97,7 @@ def domains(tmp_path_factory):
         virsh("define", str(file))
         if name != "vm1":
             virsh("start", name, "--paused")
-    (theirs,) = groups()
+    theirs = next(iter(groups()))
     count("vm2", theirs)
     return theirs
 
