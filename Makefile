@@ -10,7 +10,7 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps lint unit sanity integration conformance kernel-vm test-kernel test bench demo build lock clean
+.PHONY: help deps lint unit sanity integration conformance kernel-vm test-kernel molecule fleet fleet-down test bench demo build lock clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,15 @@ test-kernel: kernel-vm  ## The modules on real kernels, in guests (root)
 	@python -m pytest --quiet tests/kernel
 	@tests/kernel/modules/run
 	@tests/kernel/modules/run -A 6.12
+
+molecule: deps  ## The roles and playbooks on the lab's hosts, over SSH (root)
+	@extensions/molecule/run
+
+fleet: deps  ## Bring up a fleet of three hosts, which stay until make fleet-down (root)
+	@tests/fleet/up
+
+fleet-down: deps  ## Take the fleet down (root)
+	@tests/fleet/down
 
 test: lint unit conformance sanity integration  ## Everything that CI runs
 

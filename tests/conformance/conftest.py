@@ -168,11 +168,10 @@ def target_fixture(request) -> Target:
 def fs_fixture(target):
     """The target, locked; groups that a test makes through it are removed afterwards."""
     target.lock()
+    yield target
     try:
-        yield target
         target.clean()
     finally:
-        target.clean()
         target.unlock()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -38,16 +39,16 @@ PROFILES = {
 """The emulated machines: a profile of the emulator's, and what is set in it."""
 EXIT_STATUS = {2: errno.EINVAL, 32: errno.EBUSY}
 """What the emulator's exit status would be as the errno of mount(2)."""
-
-
-# Seconds that FUSE may take to let go of a closed file
 LET_GO = 0.5
+"""Seconds that FUSE may take to let go of a closed file."""
 
 
 class Emulated(Target):
     """An emulator in a directory of its own."""
 
     def __init__(self, profile: str) -> None:
+        if not importlib.util.find_spec("mfusepy"):
+            raise Refused("the emulator needs mfusepy: pip install -r tests/lab/requirements.txt")
         base, *settings = PROFILES[profile]
         self._arguments = ["--profile", base, *(f"--set={setting}" for setting in settings)]
         self._profile = load(base, settings)

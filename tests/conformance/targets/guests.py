@@ -77,3 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     if failed:
         print(f"record: tests failed with kernel {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

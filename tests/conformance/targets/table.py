@@ -157,3 +157,7 @@ def main(files: Sequence[str]) -> int:
         print(f"table: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
