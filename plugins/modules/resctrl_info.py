@@ -194,10 +194,10 @@ host:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.host_facts import describe_host
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import (
+    Host,
     domain_result,
     failure_message,
     query,
@@ -207,14 +207,19 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring 
 def main() -> None:
     """Return the domains' status and what the host offers."""
     module = AnsibleModule(
-        argument_spec={"name": {"type": "list", "elements": "str"}, **host_arguments()},
+        argument_spec={
+            "name": {"type": "list", "elements": "str"},
+            "uri": {"type": "str", "default": "qemu:///system"},
+            "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
+        },
         supports_check_mode=True,
     )
-    host = host_of(module)
+    params = module.params
+    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
     try:
-        outcome = query(host, module.params["name"])
+        outcome = query(host, params["name"])
     except ResctrlError as error:
-        fail(module, error)
+        module.fail_json(**error.fields())
         return
     result = {
         "changed": False,

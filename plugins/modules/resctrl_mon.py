@@ -10,15 +10,13 @@ module: resctrl_mon
 short_description: Switch hardware cache and memory-bandwidth monitoring of virtual machines on or off
 version_added: 1.0.0
 description:
-  - Enforces, per libvirt domain and at run time, whether the CPU counts its last-level cache occupancy (CMT) and its
-    memory bandwidth (MBM), through the resctrl filesystem of Linux (Intel RDT, AMD QoS, Arm MPAM).
-  - This is what C(virsh resctrl DOMAIN --enable) and C(--disable) of a proposal to libvirt of 2018 would have done.
+  - Enforces, per libvirt domain and at run time, whether the CPU counts its last-level cache occupancy (CMT) and memory
+    bandwidth (MBM), through Linux' resctrl filesystem (Intel RDT, AMD QoS, Arm MPAM).
   - A domain is monitored by moving its threads into a monitoring group named C(kvmops-UUID). Nothing is allocated, no
     group of another program is removed or renamed, and no thread leaves its allocation (CTRL_MON) group.
   - Where a domain's XML has C(<cachetune>) or C(<memorytune>), libvirt has the vCPUs concerned counted already. That
-    cannot be switched off, and the status says so. The domain's other vCPUs can be switched as any.
-  - Every run repairs what is not as wished, for example after a vCPU was hot-plugged or another program removed the
-    group.
+    cannot be switched off, and the status says so.
+  - Every run repairs what is not as wished, for example after a vCPU was hot-plugged.
 extends_documentation_fragment:
   - kvmops.resctrl.attributes
   - kvmops.resctrl.attributes.action_group
@@ -31,18 +29,16 @@ attributes:
 options:
   name:
     description:
-      - The domains, as names, UUIDs or shell patterns (such as V(web-*)). Name them all in one task rather than in a
-        loop.
-      - Patterns, V(*) among them, select running domains only, and may match none.
+      - Names, UUIDs or shell patterns (such as V(web-*)) of domains, in one task rather than in a loop.
+      - Patterns select running domains only, and may match none.
       - A name with a comma has to be an item of a list, since Ansible splits a plain string at commas.
     type: list
     elements: str
     required: true
   state:
     description:
-      - V(enabled) makes sure that every thread in O(scope) is counted, by a group of this collection or by one of
-        libvirt's.
-      - V(disabled) makes sure that no group of this collection counts the domain.
+      - V(enabled) makes sure that every thread in O(scope) is counted, by a group of this collection or of libvirt.
+      - V(disabled) makes sure that no group of this collection counts one.
     type: str
     choices: [enabled, disabled]
     default: enabled
@@ -50,47 +46,44 @@ options:
     description:
       - V(vcpus) counts the threads of the vCPUs, as libvirt's own monitors do.
       - V(domain) counts every thread of the domain's process, so also emulation and I/O.
-      - Going from V(domain) to V(vcpus) makes the group anew, so that the counters begin at 0.
+      - Going from V(domain) to V(vcpus) makes the group anew: its counters begin at 0.
     type: str
     choices: [vcpus, domain]
     default: vcpus
   takeover:
     description:
-      - Whether to take threads out of another program's monitoring group, which then counts them no longer.
-      - Without it such a domain fails. Groups of libvirt's are never touched.
+      - Whether to take threads out of another program's monitoring group (never of libvirt's). Without it such a
+        domain fails.
     type: bool
     default: false
   reserve_rmids:
     description:
-      - So many RMIDs (the hardware's monitoring ids) are left free, for example for domains that libvirt itself
-        starts with C(<cachetune>), which fail to start without one.
+      - So many RMIDs (the hardware's monitoring ids) are left free. A domain with C(<cachetune>) does not start
+        without one.
     type: int
     default: 0
   when_inactive:
     description:
-      - What to do about a domain that is defined but not running.
-      - V(fail) fails as the proposal has it, for both states.
-      - V(ignore) leaves it alone.
+      - What to do, for both states, about a domain that is not running.
     type: str
     choices: [fail, ignore]
     default: fail
   prune:
     description:
-      - Whether to remove, on each run, groups of this collection that count no running domain any more. RMIDs are
-        scarce.
+      - Whether to remove groups of this collection that count no running domain.
     type: bool
     default: true
   persistent:
     description:
       - Whether to note the state for good, by the domain's UUID, so that it is enforced whenever the domain starts.
         A domain that is shut off is then no failure.
-      - It takes the role C(kvmops.resctrl.monitor) to enforce it. Without that, the module warns.
+      - The role C(kvmops.resctrl.monitor) enforces it. Without it, the module warns.
     type: bool
     default: false
 notes:
   - Without O(persistent) the state lasts as long as the domain runs.
   - If the RMIDs do not suffice for all domains named, nothing is changed at all.
-  - The module does all it can for the other domains before it fails for one.
+  - Where one domain fails, the others get all that can be done.
 seealso:
   - module: kvmops.resctrl.resctrl_stats
   - module: kvmops.resctrl.resctrl_info
@@ -104,7 +97,7 @@ EXAMPLES = r"""
     name: vm3
     state: enabled
 
-- name: Monitor all running domains, and leave four RMIDs to libvirt
+- name: Monitor all running domains, and leave four RMIDs
   kvmops.resctrl.resctrl_mon:
     name: "*"
     reserve_rmids: 4
@@ -114,28 +107,27 @@ EXAMPLES = r"""
     name: vm3
     persistent: true
 
-- name: Stop monitoring the build machines, wherever they run
+- name: Stop monitoring the build machines
   kvmops.resctrl.resctrl_mon:
     name:
       - build-*
-      - 0b5c5b0a-3f4e-4a8e-9a52-9f6a1c1f2d10
+      - 5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3
     state: disabled
     when_inactive: ignore
 """
 
 RETURN = r"""
 domains:
-  description: One item for each domain, in the order asked.
+  description: The domains, in the order asked.
   returned: always
   type: list
   elements: dict
   contains:
     name:
-      description: The domain's name; where libvirt knows no such domain, what was asked for.
+      description: The domain's name; where libvirt knows none, what was asked for.
       type: str
-      sample: vm3
     uuid:
-      description: The domain's UUID, or null where libvirt knows no such domain.
+      description: The domain's UUID; where libvirt knows no such domain, null.
       type: str
       sample: 5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3
     active:
@@ -144,56 +136,54 @@ domains:
     status:
       description:
         - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)).
-        - Null where libvirt knows no such domain.
+        - Where libvirt knows no such domain, null.
       type: str
       sample: Enabled
     enabled:
-      description: Whether RV(domains[].status) is one of those that begin with Enabled.
+      description: Whether RV(domains[].status) begins with Enabled.
       type: bool
     forced_by:
       description:
-        - The element of the domain's XML by which libvirt has it monitored (V(cachetune) or V(memorytune)), or null.
+        - V(cachetune) or V(memorytune) of the domain's XML, by which libvirt has it monitored, or null.
       type: str
     changed:
-      description: Whether anything was changed for this domain.
+      description: Whether anything was changed for it.
       type: bool
     failed:
-      description: Whether the domain is not as wished.
+      description: Whether it is not as wished.
       type: bool
     msg:
-      description: What was done, or why the domain failed.
+      description: What was done, or why it failed.
       type: str
       sample: "Now counted: vCPU 0, 1"
     code:
-      description: A short name of the cause of a failure, such as V(domain_not_running) or V(rmids_exhausted), or null.
+      description: The cause of a failure, such as V(domain_not_running) or V(rmids_exhausted), or null.
       type: str
     groups:
-      description: The directories of the groups that count the domain.
+      description: The directories of the groups that count it.
       type: list
       elements: str
       sample: [/sys/fs/resctrl/mon_groups/kvmops-5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3]
     vcpus:
-      description: Which of the domain's vCPUs are counted.
+      description: The vCPUs that are counted.
       type: dict
       contains:
         counted:
-          description: The ids of the vCPUs that are counted.
+          description: Their ids.
           type: list
           elements: int
           sample: [0, 1]
         uncounted:
-          description: The ids of those that are not.
+          description: The ids of the others.
           type: list
           elements: int
-          sample: []
         counted_by:
           description:
-            - For each group that counts vCPUs its directory (C(group)), its owner (C(owner), V(kvmops) or V(libvirt)),
-              and the ids of the vCPUs (C(vcpus)).
+            - Each group's directory (C(group)), C(owner) (V(kvmops) or V(libvirt)) and C(vcpus).
           type: list
           elements: dict
 pruned:
-  description: The directories of the stale groups that were removed.
+  description: The directories of stale groups that were removed.
   returned: always
   type: list
   elements: str
@@ -206,32 +196,37 @@ rmids:
       description: How many there are; 0 where the host cannot monitor.
       type: int
     used:
-      description: How many are held by a group, that of the whole host included.
+      description: How many are held by a group, the host's own included.
       type: int
     free:
-      description: How many are not.
+      description: How many are left.
       type: int
 code:
-  description: A short name of the cause of a failure that concerns the whole host, such as V(libvirt_unreachable).
-  returned: when the module fails before any domain was looked at
+  description: The cause of a failure of the whole host, such as V(libvirt_unreachable).
+  returned: failure of the host
   type: str
 path:
-  description: The file or directory that such a failure is about; empty where it is about none.
-  returned: when the module fails before any domain was looked at
+  description: The file or directory concerned, or empty.
+  returned: failure of the host
   type: str
 hint:
-  description: What to do about such a failure; it is part of RV(ignore:msg) too.
-  returned: when the module fails before any domain was looked at
+  description: What to do about it.
+  returned: failure of the host
   type: str
 """
 
+import functools
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.enforcement import Terms, enforce, render
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.enforcement import enforce, render
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import domain_result, failure_message
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import (
+    Host,
+    domain_result,
+    failure_message,
+)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish, plan
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.switches import is_enforced, note
 
 
@@ -247,11 +242,13 @@ def main() -> None:
             "when_inactive": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
             "prune": {"type": "bool", "default": True},
             "persistent": {"type": "bool", "default": False},
-            **host_arguments(),
+            "uri": {"type": "str", "default": "qemu:///system"},
+            "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
         supports_check_mode=True,
     )
-    params, host = module.params, host_of(module)
+    params = module.params
+    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
     if params["reserve_rmids"] < 0:
         module.fail_json(msg="reserve_rmids cannot be negative: give the number of RMIDs to leave free, or 0")
     wish = Wish(
@@ -264,13 +261,13 @@ def main() -> None:
             host,
             params["name"],
             wish,
-            Terms(params["reserve_rmids"], params["prune"]),
+            functools.partial(plan, reserve=params["reserve_rmids"], prune=params["prune"]),
             ignore_inactive=params["persistent"] or params["when_inactive"] == "ignore",
             check=module.check_mode,
         )
         noted = params["persistent"] and note(outcome, wish.enabled, check=module.check_mode)
     except ResctrlError as error:
-        fail(module, error)
+        module.fail_json(**error.fields())
         return
     for warning in outcome.warnings:
         module.warn(warning)

@@ -197,25 +197,30 @@ import datetime as dt
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils._module import fail, host_arguments, host_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import failure_message, query
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import Host, failure_message, query
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.sampling import describe_statistics, statistics
 
 
 def main() -> None:
     """Read the counters, once or twice, and return them as facts."""
     module = AnsibleModule(
-        argument_spec={"name": {"type": "list", "elements": "str"}, "interval": {"type": "float"}, **host_arguments()},
+        argument_spec={
+            "name": {"type": "list", "elements": "str"},
+            "interval": {"type": "float"},
+            "uri": {"type": "str", "default": "qemu:///system"},
+            "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
+        },
         supports_check_mode=True,
     )
-    interval, host = module.params["interval"], host_of(module)
+    params = module.params
+    interval, host = params["interval"], Host.of_libvirt(params["uri"], params["resctrl_path"])
     if interval is not None and not 0 < interval <= 3600:
         module.fail_json(msg=f"interval is {interval:g}: give seconds between 0 and 3600, or leave it out")
     try:
-        outcome = query(host, module.params["name"])
+        outcome = query(host, params["name"])
     except ResctrlError as error:
-        fail(module, error)
+        module.fail_json(**error.fields())
         return
     counted = statistics(host.resctrl, [one.status for one in outcome.results if one.status], interval)
     now = dt.datetime.now(dt.timezone.utc)

@@ -1,16 +1,13 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel counts for a group: the files below mon_data, read and never believed to be numbers."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import typing as t
 
-from .filesystem import Resctrl, read_text
-from .groups import ROOT, Group
+from .filesystem import ROOT, Group, Resctrl, read_text
 
 # The kernel's names. llc_occupancy: bytes in the cache now; mbm_*: bytes moved since the group was made.
 OCCUPANCY = "llc_occupancy"
@@ -27,8 +24,7 @@ ERROR = "error"
 _WORDS = {"Unavailable": "unavailable", "Unassigned": "unassigned", "Error": ERROR}
 
 
-@dataclasses.dataclass(frozen=True)
-class Value:
+class Value(t.NamedTuple):
     """Bytes, or None and why not (disabled, unavailable, unassigned, error, unsupported, gone)."""
 
     number: int | None = None

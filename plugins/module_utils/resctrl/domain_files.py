@@ -1,4 +1,3 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which domains there are, from libvirt's own files: for where libvirt itself is not to be asked.
 
@@ -10,8 +9,7 @@ from __future__ import annotations
 import os
 from xml.parsers import expat
 
-from .domains import Domain
-from .threads import Processes, parse_head
+from .domains import Domain, Processes, parse_head
 
 STATE_DIRECTORY = "/run/libvirt/qemu"
 CONFIG_DIRECTORY = "/etc/libvirt/qemu"
@@ -65,7 +63,7 @@ def list_domains(processes: Processes, state: str = STATE_DIRECTORY, config: str
     for content in _files(state):
         try:
             name, uuid = parse_identity(content)
-            pid = parse_head(content).pid
+            pid, _vcpus = parse_head(content)
         except ValueError:
             continue
         if processes.runs(pid, uuid):

@@ -1,22 +1,23 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The RFC's switch: look, plan, apply, and look again until what is wished is so."""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import time
 import typing as t
 
-from . import domains, errors, planning, preflight
-from .monitoring import Host, Outcome, Result, check_root, not_running, result_of
+from . import domains, errors, planning
+from .errors import ResctrlError
+from .filesystem import missing_monitoring
+from .monitoring import Host, Outcome, Result, result_of
 from .planning import Operation, Plan, Wish
 from .snapshot import Snapshot, status_of
 
 if t.TYPE_CHECKING:
-    from .domains import Domain, Selected
+    from .domains import Domain, Process, Selected
     from .filesystem import Resctrl
-    from .threads import Process
 
 # How long a run tries: RMIDs come out of limbo once a second at best, and a domain may start threads while we look.
 _PATIENCE = 10.0
@@ -24,62 +25,40 @@ _LIMBO_PAUSE = 0.5
 _PAUSE = 0.02
 
 
+# Snapshot, and wishes by UUID -> Plan
+Planner = t.Callable[[Snapshot, t.Mapping[str, Wish]], Plan]
+
+
 def enforce(
-    host: Host, names: t.Sequence[str], wish: Wish, terms: Terms, *, ignore_inactive: bool, check: bool
+    host: Host,
+    names: t.Sequence[str],
+    wish: Wish,
+    planner: Planner = planning.plan,
+    *,
+    ignore_inactive: bool,
+    check: bool = False,
 ) -> Outcome:
     """Make the wish true for the domains named, or in check mode say what that would take.
 
     Never raises for one domain's sake: its result carries the error, and the others get all that can be done.
     Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable, LockTimeout.
     """
-    check_root()
     known = host.domains()
     selected = domains.select(names, known)
-    wishes = {one.domain.uuid: wish for one in selected if one.domain}
-    run = _Run(host, known, selected, wishes, terms)
+    found = [one.domain for one in selected if one.domain]
+    run = Enforcement(host, known, selected, {domain.uuid: wish for domain in found}, planner)
     if not ignore_inactive:
-        inactive = [one.domain.uuid for one in selected if one.domain and not one.domain.active]
-        run.failures.update({uuid: not_running() for uuid in inactive})
+        # The RFC's sentence, which is libvirt's VIR_ERR_OPERATION_INVALID
+        error = errors.DomainNotRunning("Requested operation is not valid: domain is not running")
+        run.failures.update({domain.uuid: error for domain in found if not domain.active})
     return run.outcome(check)
 
 
-def enforce_wishes(
-    host: Host,
-    known: t.Sequence[Domain],
-    selected: t.Sequence[Selected],
-    wishes: t.Mapping[str, Wish],
-    terms: Terms,
-) -> Outcome:
-    """Make the wish of each selected domain (by UUID) true; `known` are all domains of the host.
+class Enforcement:
+    """Makes the wish of each selected domain (by UUID) true; `known` are all domains of the host.
 
-    Like enforce, but each domain has its own wish. Raises NotRoot, LockTimeout.
+    It notes what failed for good (by UUID), what was done, and the first snapshot.
     """
-    check_root()
-    return _Run(host, known, selected, wishes, terms).outcome(check=False)
-
-
-# Snapshot and wishes (by UUID) -> the wishes granted, and the errors of those who go without
-Ration = t.Callable[
-    [Snapshot, t.Mapping[str, Wish]], t.Tuple[t.Mapping[str, Wish], t.Mapping[str, errors.ResctrlError]]
-]
-
-
-@dataclasses.dataclass(frozen=True)
-class Terms:
-    """On what terms wishes are enforced on a host.
-
-    `reserve`: RMIDs left untouched for others.  `prune`: remove stale groups of ours.
-    `ration`: who goes without where RMIDs do not suffice for all (rationing.ration); without it (None), nothing is done
-    then.
-    """
-
-    reserve: int = 0
-    prune: bool = True
-    ration: Ration | None = None
-
-
-class _Run:
-    """One enforcement: what failed for good (by UUID), what was done, and the first snapshot."""
 
     def __init__(
         self,
@@ -87,34 +66,42 @@ class _Run:
         known: t.Sequence[Domain],
         selected: t.Sequence[Selected],
         wishes: t.Mapping[str, Wish],
-        terms: Terms,
+        planner: Planner,
     ) -> None:
-        self.host, self.selected, self.wishes, self.terms = host, selected, wishes, terms
+        self.host, self.selected, self.wishes, self.planner = host, selected, wishes, planner
         self.active = {one.uuid for one in known if one.active}
-        self.failures: dict[str, errors.ResctrlError] = {}
+        self.failures: dict[str, ResctrlError] = {}
         # Those of them for which the kernel refused a step: it would refuse it again
         self.refused: set[str] = set()
         self.done: list[Operation] = []
         self.before = Snapshot()
 
-    def outcome(self, check: bool) -> Outcome:
-        """Enforce, or in check mode predict, and say what came of it."""
-        missing = preflight.missing_monitoring(self.host.resctrl)
+    def outcome(self, check: bool = False) -> Outcome:
+        """Enforce, or in check mode predict, and say what came of it. Raises LockTimeout."""
+        missing = missing_monitoring(self.host.resctrl)
         if missing:
             after = self._without_monitoring(missing)
         else:
             after = self._predict() if check else self._converge()
-        results = [self._result(one, after) for one in self.selected]
+        results = self._results(after)
         removed = [step.group for step in self.done if step.kind == planning.REMOVE]
         pruned = [group for group in removed if group.uuid not in self.wishes or group in self.before.stale]
         return Outcome(results, self.before, after, pruned, self._warnings(results, missing))
 
-    def _result(self, one: Selected, after: Snapshot) -> Result:
-        result = result_of(one, after, self.failures)
-        if one.domain is None or not one.domain.active:
-            return result
-        steps = [step for step in self.done if step.uuid == one.domain.uuid]
-        return dataclasses.replace(result, changed=bool(steps), msg=_said(steps, after.process_of(one.domain)))
+    def _results(self, after: Snapshot) -> list[Result]:
+        steps: dict[str, list[Operation]] = collections.defaultdict(list)
+        for step in self.done:
+            if step.uuid in self.active:
+                steps[step.uuid].append(step)
+        said = {uuid: _said(done, after.process_of(uuid)) for uuid, done in steps.items()}
+        results = []
+        for one in self.selected:
+            result = result_of(one, after, said)
+            if one.domain:
+                uuid = one.domain.uuid
+                result = result._replace(changed=uuid in said, error=self.failures.get(uuid))
+            results.append(result)
+        return results
 
     def _without_monitoring(self, missing: errors.MonitoringMissing) -> Snapshot:
         """Nothing can be enabled on this host, and nothing is: `disabled` is true of it as it is."""
@@ -163,25 +150,19 @@ class _Run:
         whole_process = any(wish.whole_process for wish in self.wishes.values())
         snapshot = self.host.observe(running, self.active, whole_process)
         able = tuple(one for one in running if one.domain.uuid not in self.failures)
-        planned = self._plan(dataclasses.replace(snapshot, running=able))
+        planned = self.planner(dataclasses.replace(snapshot, running=able), self.wishes)
         steps = tuple(step for step in planned.operations if step.uuid not in self.refused)
         return snapshot, Plan(steps, planned.failures)
 
-    def _plan(self, snapshot: Snapshot) -> Plan:
-        terms = self.terms
-        wishes, denied = terms.ration(snapshot, self.wishes) if terms.ration else (self.wishes, {})
-        planned = planning.plan(snapshot, wishes, reserve=terms.reserve, prune=terms.prune)
-        return Plan(planned.operations, {**denied, **planned.failures})
-
-    def _apply(self, steps: t.Iterable[Operation]) -> dict[str, errors.ResctrlError]:
+    def _apply(self, steps: t.Iterable[Operation]) -> dict[str, ResctrlError]:
         """Carry the steps out. A domain's first error ends its steps; returned are errors that may pass by time."""
-        stopped: dict[str, errors.ResctrlError] = {}
+        stopped: dict[str, ResctrlError] = {}
         for step in steps:
             if step.uuid in stopped:
                 continue
             try:
                 _perform(self.host, step)
-            except errors.ResctrlError as exc:
+            except ResctrlError as exc:
                 stopped[step.uuid] = exc
             else:
                 self.done.append(step)
@@ -191,7 +172,7 @@ class _Run:
         self.refused.update(lasting)
         return {uuid: exc for uuid, exc in stopped.items() if uuid not in lasting}
 
-    def _give_up(self, planned: Plan, passing: t.Mapping[str, errors.ResctrlError]) -> None:
+    def _give_up(self, planned: Plan, passing: t.Mapping[str, ResctrlError]) -> None:
         for step in planned.operations:
             not_settled = errors.NotSettled(
                 f"The threads to be counted kept changing for {_PATIENCE:g} seconds", hint="Run again"
@@ -234,7 +215,7 @@ def _said(steps: t.Sequence[Operation], process: Process | None) -> str:
     vcpus = {tid: vcpu for vcpu, tid in process.vcpus.items()} if process else {}
     counted = sorted({vcpus[tid] for tid in moved if tid in vcpus})
     others = len({tid for tid in moved if tid not in vcpus})
-    parts = [f"vCPU {', '.join(str(vcpu) for vcpu in counted)}"] if counted else []
+    parts = [_named(counted)] if counted else []
     parts += [f"{others} other thread{'s' if others > 1 else ''}"] if others else []
     created = any(step.kind == planning.CREATE for step in steps)
     return f"{'Now counted' if created else 'Repaired, now counted too'}: {' and '.join(parts)}"
@@ -246,10 +227,10 @@ def render(outcome: Outcome, snapshot: Snapshot, resctrl: Resctrl) -> str:
     for domain in (result.status.domain for result in outcome.results if result.status):
         status = status_of(domain, snapshot)
         lines.append(f"{domain.name}: {status.text}")
-        lines += [f"  {resctrl.path(group)}: {_whom(status.counted.get(group, ()))}" for group in status.groups]
+        lines += [f"  {resctrl.path(group)}: {_named(status.counted.get(group, ()))}" for group in status.groups]
     lines += [f"{resctrl.path(group)}: stale" for group in sorted(snapshot.stale & set(outcome.pruned))]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _whom(vcpus: t.Sequence[int]) -> str:
-    return f"vCPU {', '.join(str(vcpu) for vcpu in vcpus)}" if vcpus else "other threads"
+def _named(vcpus: t.Sequence[int]) -> str:
+    return f"vCPU {', '.join(map(str, vcpus))}" if vcpus else "other threads"

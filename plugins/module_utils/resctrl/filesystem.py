@@ -1,4 +1,3 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernel's resctrl filesystem: groups, tasks, counters, the lock. Knows threads, but no domain.
 
@@ -8,7 +7,6 @@ Rules are those of the kernel's Documentation/filesystems/resctrl.rst (x86/resct
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import fcntl
 import os
@@ -17,7 +15,20 @@ import time
 import typing as t
 
 from . import errors
-from .groups import OURS, ROOT, Group
+
+# Our groups are MON groups named after the domain's UUID: a domain's name may hold anything, and libvirt's own names
+# (qemu-ID-NAME-vcpus_SET) would be adopted or removed by libvirt.
+PREFIX = "kvmops-"
+
+OURS = "kvmops"
+LIBVIRT = "libvirt"
+DEFAULT = "default"
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# libvirt: <machine name>-<id of the allocation or monitor> (virResctrlDeterminePath), e.g. qemu-1-vm2-vcpus_0-3
+_LIBVIRT = re.compile(r"(?:qemu|ch)-.+-vcpus_[0-9][0-9,^-]*")
+# pqos -I: COS<n> for its classes, pqos-<pid>-<n> for its monitoring groups
+_PQOS = re.compile(r"COS[0-9]+|pqos-.+")
 
 DEFAULT_PATH = "/sys/fs/resctrl"
 
@@ -25,10 +36,66 @@ DEFAULT_PATH = "/sys/fs/resctrl"
 _FILESYSTEMS = ("resctrl", "fuse.resctrl")
 # A holder of the lock keeps it for milliseconds; one that keeps it for this long is stuck.
 _LOCK_PATIENCE = 10.0
+# x86 flags of Intel RDT monitoring and AMD QoS. Their absence is proof, their presence is not (rdt=!cmt, quirks).
+_FLAGS = frozenset(("cqm_llc", "cqm_occup_llc", "cqm_mbm_total", "cqm_mbm_local"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Mount:
+class Group(t.NamedTuple):
+    """A group of resctrl.
+
+    `ctrl` names its CTRL_MON group ("" is the root, the default group), `mon` its MON group ("" is the CTRL_MON group
+    itself). So Group("", "") is the root, Group("COS1", "") a CTRL_MON group, Group("COS1", "m") a MON group of it.
+    """
+
+    ctrl: str = ""
+    mon: str = ""
+
+    @property
+    def path(self) -> str:
+        """The directory, relative to the root of resctrl; "" for the root."""
+        parts = [self.ctrl] if self.ctrl else []
+        return "/".join([*parts, "mon_groups", self.mon] if self.mon else parts)
+
+    @property
+    def parent(self) -> Group:
+        """The CTRL_MON group it belongs to (a CTRL_MON group: itself)."""
+        return Group(self.ctrl)
+
+    @property
+    def uuid(self) -> str:
+        """The UUID of the domain that a group of ours counts; "" if the group is not ours."""
+        name = self.mon[len(PREFIX) :] if self.mon.startswith(PREFIX) else ""
+        return name if _UUID.fullmatch(name) else ""
+
+    @property
+    def owner(self) -> str:
+        """Who made it, by its name: kvmops, libvirt, pqos, other, or default for the root."""
+        if self.uuid:
+            return OURS
+        name = self.mon or self.ctrl
+        if not name:
+            return DEFAULT
+        if _LIBVIRT.fullmatch(name):
+            return LIBVIRT
+        return "pqos" if _PQOS.fullmatch(name) else "other"
+
+
+ROOT = Group()
+
+
+def group_for(uuid: str, parent: Group) -> Group:
+    """Our group for the domain `uuid` in the CTRL_MON group `parent`.
+
+    A thread can enter a MON group only below its own CTRL_MON group (EINVAL otherwise), so a domain with threads in
+    several of them has one group of ours in each.
+    Raises ValueError if `uuid` is not in libvirt's canonical form: no path is built from anything else.
+    """
+    if not _UUID.fullmatch(uuid):
+        raise ValueError(f"not a UUID in canonical form: {uuid!r}")
+    return Group(parent.ctrl, PREFIX + uuid)
+
+
+class Mount(t.NamedTuple):
     """A mounted resctrl: where, as what (resctrl or fuse.resctrl), and its options as the kernel prints them."""
 
     path: str
@@ -62,16 +129,8 @@ def parse_tasks(text: str) -> frozenset[int]:
 
 def read_text(path: str) -> str:
     """A small file of the kernel, whole. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        chunks: list[bytes] = []
-        while True:
-            chunk = os.read(descriptor, 65536)
-            if not chunk:
-                return b"".join(chunks).decode("utf-8", "surrogateescape")
-            chunks.append(chunk)
-    finally:
-        os.close(descriptor)
+    with open(path, "rb", buffering=0) as file:
+        return file.read().decode("utf-8", "surrogateescape")
 
 
 class Resctrl:
@@ -84,8 +143,6 @@ class Resctrl:
     def path(self, group: Group, *names: str) -> str:
         """The absolute path of a group, or of a file in it."""
         return os.path.join(self.root, group.path, *names).rstrip("/")
-
-    # -- what the host offers ------------------------------------------------------------------------------------
 
     def mounts(self) -> list[Mount]:
         """Every place where resctrl is mounted (the kernel allows one, a bind mount may add others)."""
@@ -106,8 +163,6 @@ class Resctrl:
     def num_rmids(self) -> int:
         """How many RMIDs there are, the root's own included; 0 where monitoring is missing."""
         return int(self._read(ROOT, "info/L3_MON/num_rmids") or "0")
-
-    # -- groups and threads --------------------------------------------------------------------------------------
 
     def groups(self) -> list[Group]:
         """Every group but the root, each of which holds an RMID; in a stable order."""
@@ -157,8 +212,6 @@ class Resctrl:
             and mount.filesystem == "resctrl"
             and os.path.exists(f"{self.proc}/self/cpu_resctrl_groups")
         )
-
-    # -- changes: only ever to groups of ours --------------------------------------------------------------------
 
     def create(self, group: Group) -> None:
         """Make a MON group of ours; one that exists already is taken as it is.
@@ -270,3 +323,59 @@ def _raise_unless_gone(exc: OSError, path: str) -> None:
     if exc.errno not in (errno.ENOENT, errno.ENODEV, errno.ENOTDIR):
         said = f"Cannot read {path}: {os.strerror(exc.errno or 0)}"
         raise errors.Unreadable(said, path=path, hint="Run again, or look at the kernel's log") from exc
+
+
+def missing_monitoring(resctrl: Resctrl) -> errors.MonitoringMissing | None:
+    """Why there is no monitoring at the root of `resctrl`; None if there is.
+
+    Asks files, never the kernel's version: distributions backport.
+    """
+    if resctrl.mount() is not None:
+        if resctrl.features():
+            return None
+        return errors.AllocationOnly(
+            f"resctrl at {resctrl.root} has no L3 monitoring",
+            path=resctrl.root,
+            hint="The CPU or the boot options (rdt=!cmt,!mbmtotal,!mbmlocal) rule it out: look at "
+            "'dmesg | grep resctrl' for 'L3 monitoring detected'",
+        )
+    if _lists_resctrl(resctrl.proc):
+        return _not_mounted(resctrl)
+    if _cpu_lacks_monitoring(resctrl.proc):
+        return errors.CpuWithoutMonitoring(
+            "The CPU has no cache or memory-bandwidth monitoring (none of the flags cqm_llc, cqm_occup_llc, "
+            "cqm_mbm_total, cqm_mbm_local)",
+            hint="It takes Intel RDT or AMD QoS, and virtual machines do not see them: monitor on another host",
+        )
+    return errors.KernelWithoutResctrl(
+        "The kernel offers no resctrl filesystem",
+        hint="It takes a kernel with CONFIG_X86_CPU_RESCTRL (on Arm: ARM64_MPAM) on a CPU that it supports, and no "
+        "boot option that turns it off: look at 'dmesg | grep resctrl'",
+    )
+
+
+def _lists_resctrl(proc: str) -> bool:
+    try:
+        return "resctrl" in read_text(f"{proc}/filesystems").split()
+    except OSError:
+        return False
+
+
+def _not_mounted(resctrl: Resctrl) -> errors.NotMounted:
+    elsewhere = [mount.path for mount in resctrl.mounts()]
+    hint = (
+        f"It is mounted at {elsewhere[0]}: set resctrl_path"
+        if elsewhere
+        else "Run 'mount -t resctrl resctrl /sys/fs/resctrl'"
+    )
+    return errors.NotMounted(f"resctrl is not mounted at {resctrl.root}", path=resctrl.root, hint=hint)
+
+
+def _cpu_lacks_monitoring(proc: str) -> bool:
+    """Whether cpuinfo has x86 flags, and none of monitoring among them (Arm has no flag for MPAM)."""
+    try:
+        lines = read_text(f"{proc}/cpuinfo").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return bool(flags) and not _FLAGS.intersection(flags.split())

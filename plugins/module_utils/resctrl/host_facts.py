@@ -1,4 +1,3 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host offers, and what it lacks, as plain data."""
 
@@ -6,8 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
-from . import preflight
 from .counters import BANDWIDTH, OCCUPANCY, assign_mode, cache_directories
+from .filesystem import missing_monitoring
 
 if t.TYPE_CHECKING:
     from .filesystem import Resctrl
@@ -16,7 +15,7 @@ if t.TYPE_CHECKING:
 
 def problems(resctrl: Resctrl, snapshot: Snapshot) -> list[str]:
     """What is missing on a host, a sentence each, with what to do; empty where everything is there."""
-    missing = preflight.missing_monitoring(resctrl)
+    missing = missing_monitoring(resctrl)
     if missing:
         return [str(missing)]
     found, features = [], resctrl.features()
@@ -35,7 +34,7 @@ def describe_host(resctrl: Resctrl, snapshot: Snapshot) -> dict[str, t.Any]:
     mount = resctrl.mount()
     held = snapshot.held_by() if snapshot.num_rmids else {}
     return {
-        "supported": preflight.missing_monitoring(resctrl) is None,
+        "supported": missing_monitoring(resctrl) is None,
         "mounted": mount is not None,
         "mount_options": list(mount.options) if mount else [],
         "features": list(resctrl.features()),

@@ -1,26 +1,22 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The RFC on a host: what is observed there, and the answers: each domain's status, and what came of a run."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import typing as t
 
 from . import domains, errors
-from .domains import Domain, Selected
-from .filesystem import Resctrl
-from .groups import OURS, ROOT, Group
+from .domains import Domain, Processes, Selected
+from .filesystem import OURS, ROOT, Group, Resctrl
 from .snapshot import DomainStatus, Running, Snapshot, status_of
-from .threads import Processes
 
 
 class Host:
     """One hypervisor: its domains (a function that lists them), their processes, its resctrl."""
 
     def __init__(self, list_domains: t.Callable[[], list[Domain]], processes: Processes, resctrl: Resctrl) -> None:
-        self.domains = list_domains
+        self._list_domains = list_domains
         self.processes = processes
         self.resctrl = resctrl
 
@@ -29,11 +25,17 @@ class Host:
         """This host, as libvirt at `uri` knows it."""
         return cls(lambda: domains.list_domains(uri), Processes(domains.state_directory(uri)), Resctrl(resctrl_path))
 
+    def domains(self) -> list[Domain]:
+        """Every domain, running or not. Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable."""
+        if os.geteuid() != 0:
+            raise errors.NotRoot("resctrl and libvirt's status files belong to root", hint="Run as root (become: true)")
+        return self._list_domains()
+
     def observe(self, running: t.Sequence[Running], active: t.Container[str], whole_process: bool = False) -> Snapshot:
         """A snapshot for `running`; `active` holds the UUIDs of all running domains of libvirt's.
 
-        Reads the tasks file of each group of ours once. Where other groups' threads are is only asked for threads that
-        are not in ours: of the kernel, thread by thread, where it tells, else each other tasks file is read once too.
+        Reads the tasks file of each group of ours once. Only for threads that are in none of them, the kernel is asked
+        where it tells, else each other tasks file is read once too.
         """
         groups = self.resctrl.groups()
         members = {group: self.resctrl.tasks(group) for group in groups if group.owner == OURS}
@@ -90,8 +92,7 @@ class Host:
         return running, gone
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
+class Result(t.NamedTuple):
     """What came of one entry of the list of domains: what was done (`msg`), and what went wrong (`error`)."""
 
     asked: str
@@ -101,8 +102,7 @@ class Result:
     msg: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
+class Outcome(t.NamedTuple):
     """A whole run: a result per domain in the order asked, the snapshots before and after (in check mode: the predicted
     one), the stale groups removed, and warnings.
     """
@@ -110,8 +110,8 @@ class Outcome:
     results: list[Result]
     before: Snapshot
     after: Snapshot
-    pruned: list[Group] = dataclasses.field(default_factory=list)
-    warnings: list[str] = dataclasses.field(default_factory=list)
+    pruned: t.Sequence[Group] = ()
+    warnings: t.Sequence[str] = ()
 
     @property
     def changed(self) -> bool:
@@ -119,54 +119,28 @@ class Outcome:
         return bool(self.pruned) or any(result.changed for result in self.results)
 
 
-def check_root() -> None:
-    """Raises NotRoot."""
-    if os.geteuid() != 0:
-        raise errors.NotRoot("resctrl and libvirt's status files belong to root", hint="Run as root (become: true)")
-
-
 def query(host: Host, names: t.Sequence[str] | None) -> Outcome:
-    """The status of domains (None: of all, the shut-off ones included), changing nothing.
+    """The status of domains (None: of all, the shut-off ones included). On a host that cannot monitor, none is.
 
-    A host that cannot monitor is no error here: nothing is monitored there.
     Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable.
     """
-    check_root()
     known = host.domains()
     selected = domains.select(names, known) if names is not None else [Selected(one.name, one) for one in known]
     active = {one.uuid for one in known if one.active}
     running, gone = host.find(selected)
     snapshot = host.observe(running, active)
-    return Outcome([_told(result_of(one, snapshot, gone)) for one in selected], snapshot, snapshot)
+    # One that stopped while we looked is no failure of a query, and has the status of a stopped one
+    said = {uuid: str(exc) for uuid, exc in gone.items()}
+    return Outcome([result_of(one, snapshot, said) for one in selected], snapshot, snapshot)
 
 
-def _told(result: Result) -> Result:
-    """A query's result: a domain that stopped while we looked is no failure; its status is that of a stopped one."""
-    if isinstance(result.error, errors.DomainGone):
-        return dataclasses.replace(result, error=None, msg=str(result.error))
-    return result
-
-
-def result_of(
-    one: Selected,
-    snapshot: Snapshot,
-    failures: t.Mapping[str, errors.ResctrlError],
-) -> Result:
-    """What a snapshot says of one entry; `failures` are errors by UUID."""
-    domain = one.domain
-    if domain is None:
-        return Result(one.asked, None, error=not_found(one.asked))
-    return Result(one.asked, status_of(domain, snapshot), error=failures.get(domain.uuid))
-
-
-def not_found(name: str) -> errors.DomainNotFound:
-    """libvirt's own sentence."""
-    return errors.DomainNotFound(f"Domain not found: no domain with matching name '{name}'")
-
-
-def not_running() -> errors.DomainNotRunning:
-    """The RFC's sentence, which is libvirt's VIR_ERR_OPERATION_INVALID."""
-    return errors.DomainNotRunning("Requested operation is not valid: domain is not running")
+def result_of(one: Selected, snapshot: Snapshot, said: t.Mapping[str, str]) -> Result:
+    """What a snapshot says of one entry, with the message by UUID."""
+    if one.domain:
+        return Result(one.asked, status_of(one.domain, snapshot), msg=said.get(one.domain.uuid, ""))
+    # libvirt's own sentence
+    missing = errors.DomainNotFound(f"Domain not found: no domain with matching name '{one.asked}'")
+    return Result(one.asked, None, error=missing)
 
 
 def failure_message(results: t.Sequence[Result]) -> str:
@@ -181,30 +155,26 @@ def failure_message(results: t.Sequence[Result]) -> str:
 
 def domain_result(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
     """One item of the return value `domains`."""
-    status, error = result.status, result.error
+    # Where libvirt knows no such domain, there is only what was asked for
+    status, error = result.status or DomainStatus(Domain(result.asked, "", False)), result.error
     return {
-        "name": status.domain.name if status else result.asked,
-        "uuid": status.domain.uuid if status else None,
-        "active": bool(status and status.domain.active),
-        "status": status.text if status else None,
-        "enabled": bool(status and status.enabled),
-        "forced_by": status.forced_by if status else None,
+        "name": status.domain.name,
+        "uuid": status.domain.uuid or None,
+        "active": status.domain.active,
+        "status": status.text if result.status else None,
+        "enabled": status.enabled,
+        "forced_by": status.forced_by,
         "changed": result.changed,
         "failed": error is not None,
         "msg": str(error) if error else result.msg,
         "code": error.code if error else None,
-        "groups": [resctrl.path(group) for group in status.groups] if status else [],
-        "vcpus": _vcpus(status, resctrl),
-    }
-
-
-def _vcpus(status: DomainStatus | None, resctrl: Resctrl) -> dict[str, t.Any]:
-    counted = status.counted if status else {}
-    return {
-        "counted": sorted(vcpu for vcpus in counted.values() for vcpu in vcpus),
-        "uncounted": list(status.uncounted) if status else [],
-        "counted_by": [
-            {"group": resctrl.path(group), "owner": group.owner, "vcpus": list(vcpus)}
-            for group, vcpus in sorted(counted.items())
-        ],
+        "groups": [resctrl.path(group) for group in status.groups],
+        "vcpus": {
+            "counted": sorted(vcpu for vcpus in status.counted.values() for vcpu in vcpus),
+            "uncounted": list(status.uncounted),
+            "counted_by": [
+                {"group": resctrl.path(group), "owner": group.owner, "vcpus": list(vcpus)}
+                for group, vcpus in sorted(status.counted.items())
+            ],
+        },
     }

@@ -1,4 +1,3 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The heart: from what is and what is wished to the operations between them. Pure: no I/O, no clock."""
 
@@ -8,7 +7,7 @@ import dataclasses
 import typing as t
 
 from . import errors
-from .groups import DEFAULT, OURS, Group, group_for
+from .filesystem import DEFAULT, OURS, Group, group_for
 from .snapshot import Running, Snapshot, libvirts
 
 CREATE = "create"
@@ -16,8 +15,7 @@ ASSIGN = "assign"
 REMOVE = "remove"
 
 
-@dataclasses.dataclass(frozen=True)
-class Wish:
+class Wish(t.NamedTuple):
     """What is wished for a domain.
 
     `enabled`: monitored or not.  `whole_process`: every thread of the process, not the vCPUs' only.  `takeover`: take
@@ -29,8 +27,7 @@ class Wish:
     takeover: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Operation:
+class Operation(t.NamedTuple):
     """One step: create or remove a group of ours, or assign the thread `tid` of the process `pid` to one."""
 
     kind: str
@@ -44,20 +41,19 @@ class Operation:
         return self.group.uuid
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
+class Plan(t.NamedTuple):
     """The operations, in order, and for each domain (by UUID) that gets none the error that says why."""
 
-    operations: tuple[Operation, ...] = ()
-    failures: t.Mapping[str, errors.ResctrlError] = dataclasses.field(default_factory=dict)
+    operations: tuple[Operation, ...]
+    failures: t.Mapping[str, errors.ResctrlError]
 
 
 def plan(snapshot: Snapshot, wishes: t.Mapping[str, Wish], *, reserve: int = 0, prune: bool = True) -> Plan:
     """The operations that make the wishes (by UUID) true for the running domains; one without a wish is left alone.
 
     `reserve`: RMIDs left untouched for others.  `prune`: remove stale groups of ours, of whatever domain.
-    Removals come first: they free RMIDs. An empty plan means that nothing is left to do. If the RMIDs do not suffice
-    for all, nothing is done at all, and each domain for which something was to be done fails with RmidsExhausted.
+    Removals come first: they free RMIDs. If these do not suffice for all, nothing is done at all, and each domain for
+    which something was to be done fails with RmidsExhausted.
     """
     steps: list[Operation] = []
     failures: dict[str, errors.ResctrlError] = {}
@@ -134,10 +130,9 @@ def _enable(running: Running, wanted: t.Mapping[Group, t.Sequence[int]], snapsho
 def _counts_too_much(running: Running, group: Group, tids: t.Sequence[int], snapshot: Snapshot) -> bool:
     """Whether a group of ours counts threads that it should not, so that it has to be made anew.
 
-    The kernel knows no "take this thread out" but a write to a CTRL_MON group's tasks, which would disturb allocations.
-    Threads that a vCPU's thread made inherit its group and do its work: they may stay, or the group would be made
-    anew again and again. The main thread is never such a one: it shows that the whole process was put in. So do
-    threads of another process.
+    To take a thread out is to write to a CTRL_MON group's tasks, which may change its allocation. Threads that a vCPU's
+    thread made inherit its group and may stay, or the group would be made anew again and again. The main thread is
+    never such a one: it shows that the whole process was put in.
     """
     extra = snapshot.members[group] - set(tids)
     return running.process.pid in extra or not extra <= running.process.threads

@@ -1,4 +1,3 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is wished for the domains of a host, whenever they run: declared in one file, switched ad hoc in another.
 
@@ -8,9 +7,9 @@ the switches (switches.json, see switches.py) one by one. A switch speaks of one
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import os
+import types
 import typing as t
 
 from .planning import Wish
@@ -25,8 +24,7 @@ _STATES = {"enabled": True, "disabled": False, "unmanaged": None}
 _SCOPES = {"vcpus": False, "domain": True}
 
 
-@dataclasses.dataclass(frozen=True)
-class Rule:
+class Rule(t.NamedTuple):
     """What is declared for one name, UUID or shell pattern. `enabled` None: left as it is."""
 
     name: str
@@ -34,8 +32,7 @@ class Rule:
     priority: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
-class Policy:
+class Policy(t.NamedTuple):
     """Everything that is wished on a host.
 
     `default`: for domains that no rule speaks of.
@@ -49,7 +46,7 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     reserve: int = 0
     whole_process: bool = False
-    switches: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    switches: t.Mapping[str, bool] = types.MappingProxyType({})
 
     def rule_for(self, domain: Domain) -> Rule:
         """The rule that a domain falls under, its switch apart."""
@@ -75,7 +72,7 @@ def load(directory: str = DIRECTORY) -> Policy:
     Raises PolicyDamaged, and then nothing must be changed: what cannot be read is not a wish to switch anything off.
     """
     declared = read_json(os.path.join(directory, DECLARED), _declaration)
-    return dataclasses.replace(declared or Policy(), switches=read_switches(directory))
+    return (declared or Policy())._replace(switches=read_switches(directory))
 
 
 def _declaration(content: t.Any) -> Policy:  # noqa: ANN401  # what a file holds

@@ -1,17 +1,24 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """More domains than RMIDs: who is counted, and who goes without. Pure, like the plan that it is made for."""
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from . import errors
-from .planning import Wish, wanted_groups
+from .planning import Plan, Wish, plan, wanted_groups
 
 if t.TYPE_CHECKING:
     from .snapshot import Running, Snapshot
+
+
+def plan_by_priority(
+    snapshot: Snapshot, wishes: t.Mapping[str, Wish], priorities: t.Mapping[str, int], reserve: int = 0
+) -> Plan:
+    """A plan for those whom the RMIDs suffice for; the failures name who goes without. See ration and planning.plan."""
+    granted, denied = ration(snapshot, wishes, priorities, reserve)
+    planned = plan(snapshot, granted, reserve=reserve)
+    return Plan(planned.operations, {**denied, **planned.failures})
 
 
 def ration(
@@ -45,7 +52,7 @@ def ration(
         if needed <= budget:
             budget -= needed
             continue
-        granted[uuid] = dataclasses.replace(wishes[uuid], enabled=False)
+        granted[uuid] = wishes[uuid]._replace(enabled=False)
         denied[uuid] = errors.RmidsExhausted(
             f"Out of RMIDs: of {snapshot.num_rmids} none is left for domain '{running.domain.name}'",
             hint="It is next in line when one is freed: give it a higher priority, or disable another",

@@ -1,10 +1,8 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Counters to values: what the groups of a domain have counted, and rates from two samples."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
 import typing as t
 
@@ -23,13 +21,11 @@ from .counters import (
 )
 
 if t.TYPE_CHECKING:
-    from .filesystem import Resctrl
-    from .groups import Group
+    from .filesystem import Group, Resctrl
     from .snapshot import DomainStatus
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
+class Sample(t.NamedTuple):
     """What a set of groups showed: event -> value, per L3 cache id and in all; and the generation of each group.
 
     `seconds` is when it was read, on the monotonic clock: only differences of it mean something.
@@ -104,8 +100,7 @@ def rate(event: str, first: Sample, second: Sample) -> float | None:
     return (after - before) / seconds
 
 
-@dataclasses.dataclass(frozen=True)
-class Statistics:
+class Statistics(t.NamedTuple):
     """What was counted for a domain: its status, the last sample, and with two samples the rates.
 
     `rates`: `seconds` between the samples, and `EVENT_per_second` for each bandwidth event (bytes per second, or None).

@@ -1,4 +1,3 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was observed of a host at one moment, and what it says about a domain. Pure and immutable."""
 
@@ -7,10 +6,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import types
 import typing as t
 
-from .groups import LIBVIRT, ROOT, Group
-from .threads import CACHETUNE, Process
+from .domains import CACHETUNE, Process
+from .filesystem import LIBVIRT, ROOT, Group
 
 if t.TYPE_CHECKING:
     from .domains import Domain
@@ -20,8 +20,7 @@ ENABLED = "Enabled"
 DISABLED = "Disabled"
 
 
-@dataclasses.dataclass(frozen=True)
-class Running:
+class Running(t.NamedTuple):
     """A running domain and its process."""
 
     domain: Domain
@@ -62,9 +61,9 @@ class Snapshot:
             found[group.uuid].add(group)
         return {uuid: frozenset(groups) for uuid, groups in found.items()}
 
-    def process_of(self, domain: Domain) -> Process | None:
+    def process_of(self, uuid: str) -> Process | None:
         """The process of a domain, None if it does not run."""
-        return self._processes.get(domain.uuid)
+        return self._processes.get(uuid)
 
     @functools.cached_property
     def _processes(self) -> dict[str, Process]:
@@ -92,8 +91,7 @@ class Snapshot:
         return dict(held)
 
 
-@dataclasses.dataclass(frozen=True)
-class DomainStatus:
+class DomainStatus(t.NamedTuple):
     """The answer to `virsh resctrl DOMAIN`, and what it rests on.
 
     `forced_by`: cachetune, memorytune or None.  `groups`: those that count the domain.  `counted`: group -> ids of the
@@ -105,7 +103,7 @@ class DomainStatus:
     enabled: bool = False
     forced_by: str | None = None
     groups: tuple[Group, ...] = ()
-    counted: t.Mapping[Group, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    counted: t.Mapping[Group, tuple[int, ...]] = types.MappingProxyType({})
     uncounted: tuple[int, ...] = ()
     gone: bool = False
 
@@ -130,7 +128,7 @@ def status_of(domain: Domain, snapshot: Snapshot) -> DomainStatus:
 
     What is counted of it is said apart: after a hot-plug a domain is Enabled with an uncounted vCPU until the next run.
     """
-    process = snapshot.process_of(domain)
+    process = snapshot.process_of(domain.uuid)
     if process is None:
         return DomainStatus(domain, gone=domain.active)
     ours = snapshot.ours(domain.uuid)

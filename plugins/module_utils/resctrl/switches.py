@@ -1,4 +1,3 @@
-# Copyright (c) 2026 the kvmops.resctrl authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which domains were switched on or off for good: a table of UUIDs, beside the declared policy of a host.
 
@@ -11,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 import typing as t
 
 from . import errors
@@ -87,17 +85,14 @@ def _locked(directory: str) -> t.Iterator[None]:
 def _write(path: str, switches: t.Mapping[str, bool]) -> None:
     """Replace the table atomically: a reader sees the old one or the new one, also after a crash."""
     table = {uuid: "enabled" if on else "disabled" for uuid, on in sorted(switches.items())}
-    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{SWITCHES}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(table, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    temporary = f"{path}.new"  # nobody else's: the lock is held
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(table, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
 
 
 def note(outcome: Outcome, enabled: bool, *, check: bool = False) -> bool:

@@ -20,14 +20,13 @@ sys.path.insert(0, "/usr/local/lib/kvmops-resctrl")
 
 from resctrl import domain_files, errors, policy, switches
 from resctrl.counters import OCCUPANCY
-from resctrl.domains import Selected
-from resctrl.enforcement import Terms, enforce, enforce_wishes
+from resctrl.domains import Processes, Selected
+from resctrl.enforcement import Enforcement, enforce
 from resctrl.filesystem import DEFAULT_PATH, Resctrl
 from resctrl.monitoring import Host, Outcome, Result, domain_result, failure_message, query
 from resctrl.planning import Wish
-from resctrl.rationing import ration
+from resctrl.rationing import plan_by_priority
 from resctrl.sampling import Statistics, describe_statistics, statistics
-from resctrl.threads import Processes
 
 # A domain that starts while we enforce is seen by looking again. A storm of starts ends: this is for a broken host.
 _MOST_LOOKS = 100
@@ -127,7 +126,7 @@ def _cmt(one: Statistics) -> str:
 
 def _switch(host: Host, options: argparse.Namespace) -> int:
     wish, names = Wish(enabled=options.state), [options.domain]
-    outcome = enforce(host, names, wish, Terms(), ignore_inactive=options.persistent, check=False)
+    outcome = enforce(host, names, wish, ignore_inactive=options.persistent)
     if options.persistent:
         switches.note(outcome, options.state)
     _print_status([result for result in outcome.results if not result.error], named=len(outcome.results) > 1)
@@ -168,8 +167,8 @@ def _enforce_once(host: Host) -> Outcome:
     known = host.domains()
     wishes, priorities = declared.wishes(one for one in known if one.active)
     selected = [Selected(one.name, one) for one in known if one.uuid in wishes]
-    sharing = functools.partial(ration, priorities=priorities, reserve=declared.reserve)
-    return enforce_wishes(host, known, selected, wishes, Terms(declared.reserve, True, sharing))
+    planner = functools.partial(plan_by_priority, priorities=priorities, reserve=declared.reserve)
+    return Enforcement(host, known, selected, wishes, planner).outcome()
 
 
 def _said(outcome: Outcome, host: Host) -> list[str]:

@@ -17,8 +17,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.counters im
     parse_counter,
     read_counter,
 )
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import Resctrl
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.groups import Group
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import Group, Resctrl
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domain_files import list_domains, parse_identity
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.threads import Processes
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain, Processes
 
 UUID = "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3"
 DOMAIN = "<domain type='kvm'><name>{name}</name><uuid>{uuid}</uuid><devices><x><name>no</name></x></devices></domain>"

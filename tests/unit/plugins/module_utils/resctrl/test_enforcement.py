@@ -13,13 +13,17 @@ import contextlib
 import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import enforcement, errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.enforcement import Terms, enforce
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import Mount, Resctrl
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.groups import ROOT, Group, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain, Process
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.enforcement import enforce
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import (
+    ROOT,
+    Group,
+    Mount,
+    Resctrl,
+    group_for,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import Host
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.threads import Process
 
 UUID = "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3"
 GONE_UUID = "c0ffee00-0000-4000-8000-000000000009"
@@ -103,7 +107,7 @@ class _Threads:
 def pauses(monkeypatch):
     """The seconds that a run slept, without waiting for them; time passes by the same."""
     slept = []
-    monkeypatch.setattr(enforcement, "check_root", lambda: None)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(enforcement.time, "sleep", slept.append)
     monkeypatch.setattr(enforcement.time, "monotonic", lambda: sum(slept))
     return slept
@@ -112,7 +116,7 @@ def pauses(monkeypatch):
 def run(kernel, threads=None, wish=None):
     """Enforce the wish (enabled) for vm3, which runs: its result and the warnings."""
     host = Host(lambda: [Domain("vm3", UUID, True)], threads or _Threads(), kernel)
-    outcome = enforce(host, ["vm3"], wish or Wish(), Terms(), ignore_inactive=False, check=False)
+    outcome = enforce(host, ["vm3"], wish or Wish(), ignore_inactive=False)
     assert not kernel.held
     return outcome.results[0], outcome.warnings
 

@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import (
+    ROOT,
+    Group,
     Mount,
     Resctrl,
+    group_for,
     parse_mounts,
     parse_tasks,
     parse_thread_groups,
 )
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.groups import ROOT, Group, group_for
 
 OURS = group_for("5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3", ROOT)
 

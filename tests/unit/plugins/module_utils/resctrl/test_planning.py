@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.groups import ROOT, Group, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain, Process
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import ROOT, Group, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import (
     ASSIGN,
     CREATE,
@@ -23,7 +23,6 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning im
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.rationing import ration
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.snapshot import Running, Snapshot, status_of
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.threads import Process
 
 ENABLE, DISABLE = Wish(enabled=True), Wish(enabled=False)
 LIBVIRT = Group("qemu-1-vm2-vcpus_0")

@@ -11,8 +11,7 @@ import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.counters import EVENTS, Value
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import Resctrl
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.groups import ROOT, Group, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import ROOT, Group, Resctrl, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.sampling import (
     Sample,
     add,

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.groups import ROOT, Group, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain, Process
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import ROOT, Group, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.snapshot import (
     DomainStatus,
     Running,
     Snapshot,
     status_of,
 )
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.threads import Process
 
 DOMAIN = Domain("vm2", "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3", True)
 OURS = group_for(DOMAIN.uuid, ROOT)

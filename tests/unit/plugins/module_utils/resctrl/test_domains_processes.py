@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.threads import (
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import (
+    Domain,
     Processes,
-    StatusHead,
     parse_head,
     parse_tuning,
 )
@@ -76,25 +75,24 @@ THREADS = {100: "qemu-system-x86", 101: "CPU 0/KVM", 102: "CPU 1/KVM", 103: "IO 
 
 
 def test_the_head_of_a_status_file_has_the_threads():
-    assert parse_head(status()) == StatusHead(100, {0: 101, 1: 102})
+    assert parse_head(status()) == (100, {0: 101, 1: 102})
 
 
 def test_vcpus_without_ids_are_counted_through():
-    assert parse_head(status().replace(b" id='0' pid", b" pid").replace(b" id='1' pid", b" pid")).vcpus == {
-        0: 101,
-        1: 102,
-    }
+    without = status().replace(b" id='0' pid", b" pid").replace(b" id='1' pid", b" pid")
+    assert parse_head(without) == (100, {0: 101, 1: 102})
 
 
 @given(st.binary() | st.text().map(str.encode) | st.integers(0, len(status())).map(lambda cut: status()[:cut]))
 def test_any_other_bytes_are_a_value_error_or_a_head(content):
     with contextlib.suppress(ValueError):
-        assert isinstance(parse_head(content), StatusHead)
+        pid, vcpus = parse_head(content)
+        assert all(isinstance(number, int) for number in (pid, *vcpus, *vcpus.values()))
 
 
 @given(st.dictionaries(st.integers(0, 4096), st.integers(1, 2**22)))
 def test_every_vcpu_is_found(vcpus):
-    assert parse_head(status(vcpus=vcpus.items())).vcpus == vcpus
+    assert parse_head(status(vcpus=vcpus.items()))[1] == vcpus
 
 
 ALLOCATION = "<cache id='0' level='3' type='both' size='4' unit='MiB'/>"
