@@ -119,12 +119,6 @@ domains:
           description: The ids of those that are not.
           type: list
           elements: int
-        counted_by:
-          description:
-            - For each group that counts vCPUs its directory (C(group)), its owner (C(owner), V(kvmops) or V(libvirt)),
-              and the ids of the vCPUs (C(vcpus)).
-          type: list
-          elements: dict
 host:
   description: What the host offers.
   returned: always

@@ -165,23 +165,18 @@ domains:
       elements: str
       sample: [/sys/fs/resctrl/mon_groups/kvmops-5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3]
     vcpus:
-      description: The vCPUs that are counted.
+      description: Which of the domain's vCPUs are counted.
       type: dict
       contains:
         counted:
-          description: Their ids.
+          description: The ids of those that are.
           type: list
           elements: int
           sample: [0, 1]
         uncounted:
-          description: The ids of the others.
+          description: The ids of those that are not.
           type: list
           elements: int
-        counted_by:
-          description:
-            - Each group's directory (C(group)), C(owner) (V(kvmops) or V(libvirt)) and C(vcpus).
-          type: list
-          elements: dict
 pruned:
   description: The directories of stale groups that were removed.
   returned: always

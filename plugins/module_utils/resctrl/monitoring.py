@@ -172,9 +172,5 @@ def domain_result(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
         "vcpus": {
             "counted": sorted(vcpu for vcpus in status.counted.values() for vcpu in vcpus),
             "uncounted": list(status.uncounted),
-            "counted_by": [
-                {"group": resctrl.path(group), "owner": group.owner, "vcpus": list(vcpus)}
-                for group, vcpus in sorted(status.counted.items())
-            ],
         },
     }

@@ -44,9 +44,10 @@ def test_any_name_with_cachetune(hv, name):
     (libvirts,) = hv.groups()
     (domain,) = hv.enable(name)["domains"]
     assert domain["status"] == "Enabled (forced by cachetune)"
-    assert {one["group"].removeprefix("/sys/fs/resctrl/"): one["vcpus"] for one in domain["vcpus"]["counted_by"]} == {
-        libvirts: [0],
-        f"mon_groups/kvmops-{UUID}": [1],
+    assert domain["vcpus"] == {"counted": [0, 1], "uncounted": []}
+    assert {path.removeprefix("/sys/fs/resctrl/") for path in domain["groups"]} == {
+        libvirts,
+        f"mon_groups/kvmops-{UUID}",
     }
 
 
