@@ -5,7 +5,8 @@
 
 Each module's process is the one that Ansible sends (its AnsiballZ file, kept and run again), with the managed host's
 interpreter, on stand-in domains and an emulated resctrl. Runs take turns, so that a slow moment hits all alike.
-What a real kernel adds, an interrupt on another CPU for each counter, is not in these figures.
+What a real kernel adds, an interrupt on another CPU for each counter, is not in these figures. The time on the clock
+has the emulator's answers in it, which take far longer than the kernel's: the budget is one of CPU time.
 """
 
 from __future__ import annotations
@@ -95,8 +96,11 @@ def _verdicts(results: dict[int, Measured]) -> int:
     costs, sizes, changes = results[BUDGET_DOMAINS]
     print()
     for module in (MON, STATS, INFO):
-        more = _more(costs, module).wall
-        _say(more <= PROCESS_BUDGET_MS, f"{module} at {BUDGET_DOMAINS} domains: {more:+.1f} ms of {PROCESS_BUDGET_MS}")
+        more = _more(costs, module).cpu
+        _say(
+            more <= PROCESS_BUDGET_MS,
+            f"{module} at {BUDGET_DOMAINS} domains: {more:+.1f} ms CPU of {PROCESS_BUDGET_MS}",
+        )
     payload = max(sizes[module] - sizes[PING] for module in (MON, STATS, INFO)) / 1000
     met = [
         _say(payload <= PAYLOAD_BUDGET_KB, f"payload: {payload:+.1f} KB of {PAYLOAD_BUDGET_KB}"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import re
 import time
@@ -32,9 +33,9 @@ _PQOS = re.compile(r"COS[0-9]+|pqos-.+")
 
 DEFAULT_PATH = "/sys/fs/resctrl"
 
-# resctrl, or a look-alike that says so by its subtype (fuse.resctrl), as tests use
+# The second is a look-alike, as tests use
 _FILESYSTEMS = ("resctrl", "fuse.resctrl")
-# A holder of the lock keeps it for milliseconds; one that keeps it for this long is stuck.
+# Others hold the lock for milliseconds: who keeps it for so long is stuck
 _LOCK_PATIENCE = 10.0
 # x86 flags of Intel RDT monitoring and AMD QoS. Their absence is proof, their presence is not (rdt=!cmt, quirks).
 _FLAGS = frozenset(("cqm_llc", "cqm_occup_llc", "cqm_mbm_total", "cqm_mbm_local"))
@@ -64,8 +65,7 @@ class Group(t.NamedTuple):
     @property
     def uuid(self) -> str:
         """The UUID of the domain that a group of ours counts; "" if the group is not ours."""
-        name = self.mon[len(PREFIX) :] if self.mon.startswith(PREFIX) else ""
-        return name if _UUID.fullmatch(name) else ""
+        return _uuid_in(self.mon)
 
     @property
     def owner(self) -> str:
@@ -78,6 +78,12 @@ class Group(t.NamedTuple):
         if _LIBVIRT.fullmatch(name):
             return LIBVIRT
         return "pqos" if _PQOS.fullmatch(name) else "other"
+
+
+@functools.lru_cache(maxsize=None)
+def _uuid_in(name: str) -> str:
+    uuid = name[len(PREFIX) :] if name.startswith(PREFIX) else ""
+    return uuid if _UUID.fullmatch(uuid) else ""
 
 
 ROOT = Group()
@@ -96,7 +102,7 @@ def group_for(uuid: str, parent: Group) -> Group:
 
 
 class Mount(t.NamedTuple):
-    """A mounted resctrl: where, as what (resctrl or fuse.resctrl), and its options as the kernel prints them."""
+    """A mounted resctrl: where, as what, and its options as the kernel prints them."""
 
     path: str
     filesystem: str
@@ -129,8 +135,11 @@ def parse_tasks(text: str) -> frozenset[int]:
 
 def read_text(path: str) -> str:
     """A small file of the kernel, whole. Raises OSError."""
-    with open(path, "rb", buffering=0) as file:
-        return file.read().decode("utf-8", "surrogateescape")
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(lambda: os.read(descriptor, 65536), b"")).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(descriptor)
 
 
 class Resctrl:
@@ -242,8 +251,8 @@ class Resctrl:
     def assign(self, group: Group, tid: int) -> None:
         """Move one thread into a group of ours; it leaves any other MON group.
 
-        One decimal id a write(2), as every kernel takes it: a list needs 6.7, a leading zero would be octal, and 0
-        would be ourselves. Raises Moved (thread or group gone, thread in another CTRL_MON group by now), Refused.
+        One decimal id a write(2), as every kernel takes it: a list needs 6.7, and 0 would be ourselves.
+        Raises Moved (thread or group gone, thread in another CTRL_MON group by now), Refused.
         """
         path = os.path.join(self._own(group), "tasks")
         if tid <= 0:
