@@ -165,7 +165,7 @@ domains:
       elements: str
       sample: [/sys/fs/resctrl/mon_groups/kvmops-5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3]
     vcpus:
-      description: Which of the domain's vCPUs are counted.
+      description: Which vCPUs are counted.
       type: dict
       contains:
         counted:

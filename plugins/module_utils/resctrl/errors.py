@@ -28,7 +28,7 @@ class ResctrlError(Exception):
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
     def fields(self) -> dict[str, str]:
-        """What a module that fails for it returns: msg (the whole sentence), code, path, hint."""
+        """What a module that fails for it returns."""
         return {"msg": str(self), "code": self.code, "path": self.path, "hint": self.hint}
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import typing as t
 
 from . import errors
-from .filesystem import DEFAULT, OURS, Group, group_for
+from .filesystem import OURS, Group, group_for
 from .snapshot import Running, Snapshot, libvirts
 
 CREATE = "create"
@@ -101,16 +101,13 @@ def wanted_groups(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Grou
         if libvirts(group):
             continue
         if group.mon and group.owner != OURS and not wish.takeover:
+            whose = "another program" if group.owner == "other" else group.owner
             raise errors.ForeignGroup(
-                f"Thread {tid} of domain '{running.domain.name}' is in the group {group.path} of {_whose(group)}",
+                f"Thread {tid} of domain '{running.domain.name}' is in the group {group.path} of {whose}",
                 hint="Stop that monitoring first, or take its threads over (takeover=true)",
             )
         wanted.setdefault(group_for(running.domain.uuid, group), []).append(tid)
     return wanted
-
-
-def _whose(group: Group) -> str:
-    return group.owner if group.owner not in (DEFAULT, "other") else "another program"
 
 
 def _enable(running: Running, wanted: t.Mapping[Group, t.Sequence[int]], snapshot: Snapshot) -> list[Operation]:
