@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import sys
+import time
 import typing as t
 
 # The library lies beside the command's own directory, and nowhere on Python's path
@@ -30,6 +31,8 @@ from resctrl.sampling import Statistics, describe_statistics, statistics
 
 # A domain that starts while we enforce is seen by looking again. A storm of starts ends: this is for a broken host.
 _MOST_LOOKS = 100
+# So long after libvirt has changed something more may follow: a domain that starts has no vCPUs at first.
+_LATELY = 10_000_000_000  # nanoseconds
 
 
 def this_host(resctrl_path: str = DEFAULT_PATH) -> Host:
@@ -66,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (status, stats):
         verb.add_argument("domain", metavar="DOMAIN", nargs="?", help="its name, UUID or a shell pattern")
     look = verbs.add_parser("enforce", help="make the policy so, once, and say what was done")
+    look.add_argument("--quiet", action="store_true", help="say nothing where there is no news")
     look.set_defaults(run=_enforce)
     for verb in (status, stats, look):
         verb.add_argument("--json", action="store_true", help="for machines")
@@ -142,16 +146,22 @@ def _enforce(host: Host, options: argparse.Namespace) -> int:
     while seen != _changed_at(host.processes.state) and len(outcomes) < _MOST_LOOKS:
         seen = _changed_at(host.processes.state)
         outcomes.append(_enforce_once(host))
-    said = [line for outcome in outcomes for line in _said(outcome, host)] + _waiting(outcomes[-1])
-    errors_left = _errors_of(outcomes[-1])
+    lately = time.time_ns() - _changed_at(host.processes.state) < _LATELY
+    done = [line for outcome in outcomes for line in _said(outcome, host)]
+    waiting, errors_left = _waiting(outcomes[-1]), _errors_of(outcomes[-1], lately)
     if options.json:
         last = [domain_result(result, host.resctrl) for result in outcomes[-1].results]
-        _print_json({"done": said, "errors": errors_left, "domains": last})
-    else:
-        print("\n".join(said) or "Everything is as declared.")
-        for line in errors_left:
-            _fail(line)
+        _print_json({"done": done, "waiting": waiting, "errors": errors_left, "domains": last})
+    elif done or lately or not options.quiet:
+        _print_lines(done + waiting, idle=not (errors_left or options.quiet))
+    for line in errors_left:
+        _fail(line)
     return 1 if errors_left else 0
+
+
+def _print_lines(lines: list[str], idle: bool) -> None:
+    for line in lines or ["Everything is as declared."] * idle:
+        print(line)
 
 
 def _changed_at(directory: str) -> int:
@@ -183,13 +193,14 @@ def _waiting(outcome: Outcome) -> list[str]:
     return [f"{one.asked}: {one.error}" for one in outcome.results if isinstance(one.error, errors.RmidsExhausted)]
 
 
-def _errors_of(outcome: Outcome) -> list[str]:
-    """What is not as declared, and why. To be out of RMIDs is no error: the policy says who goes without."""
-    return [
-        f"{result.asked}: {result.error}"
-        for result in outcome.results
-        if result.error and not isinstance(result.error, (errors.RmidsExhausted, errors.DomainGone))
-    ]
+def _errors_of(outcome: Outcome, lately: bool) -> list[str]:
+    """What is not as declared, and why. To be out of RMIDs is no error: the policy says who goes without. Nor is it that
+    a domain has only begun to start: its vCPUs come with another change, which leads to another run.
+    """
+    passing: tuple[type[Exception], ...] = (errors.RmidsExhausted, errors.DomainGone)
+    if lately:
+        passing += (errors.NoVcpuThreads,)
+    return [f"{one.asked}: {one.error}" for one in outcome.results if one.error and not isinstance(one.error, passing)]
 
 
 if __name__ == "__main__":

@@ -136,6 +136,47 @@ def test_a_damaged_policy_is_reported_and_nothing_is_switched_off(hv, agent, dec
     assert hv.groups() == groups
 
 
+def test_where_something_is_not_as_declared_nothing_else_is_said(hv, agent, declare):
+    hv.make_group("mon_groups/pqos-1", hv.vcpus("vm3")[0])
+    declare(default="enabled", domains=[{"name": "vm4", "state": "unmanaged"}])
+    status, out, err = agent("enforce")
+    assert (status, out) == (1, "")
+    assert err.startswith("error: vm3: Thread ")
+
+
+def test_in_the_journal_is_what_is_news(hv, agent, declare):
+    """The unit runs once a minute, which is no news; who goes without an RMID is while domains start and stop."""
+    hv.start("vm5")
+    declare(default="enabled", reserve_rmids=1)
+    assert "Now counted" in agent("enforce", "--quiet")[1]
+    assert agent("enforce", "--quiet")[1].startswith("vm5: Out of RMIDs")
+    _let_time_pass(hv)
+    assert agent("enforce", "--quiet") == (0, "", "")
+    assert agent("enforce")[1].startswith("vm5: Out of RMIDs")
+
+
+def test_a_domain_without_vcpus_is_no_error_while_it_may_be_starting(hv, agent, declare):
+    """The first status file that libvirt writes is there before the threads are. Here they never come."""
+    hv.host.define(_in_one_thread("vm5"))
+    hv.virsh("start", "vm5")
+    declare(default="unmanaged", domains=[{"name": "vm5"}])
+    assert agent("enforce", "--quiet") == (0, "", "")
+    _let_time_pass(hv)
+    status, _out, err = agent("enforce", "--quiet")
+    assert (status, "has no threads for its vCPUs" in err) == (1, True)
+
+
+def _in_one_thread(name):
+    domain = domain_xml(name, kvm=False)
+    options = "<qemu:commandline><qemu:arg value='-icount'/><qemu:arg value='shift=auto'/></qemu:commandline>"
+    namespace = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
+    return domain.replace("<domain ", f"<domain {namespace} ", 1).replace("</domain>", f"{options}</domain>")
+
+
+def _let_time_pass(hv):
+    hv.run(["touch", "--date=1 minute ago", "/run/libvirt/qemu"])
+
+
 def test_a_persistent_switch_outlives_the_domain(hv, agent, declare):
     declare(default="disabled")
     assert hv.mon("vm3", persistent=True)["changed"]
