@@ -194,8 +194,8 @@ def _waiting(outcome: Outcome) -> list[str]:
 
 
 def _errors_of(outcome: Outcome, lately: bool) -> list[str]:
-    """What is not as declared, and why. To be out of RMIDs is no error: the policy says who goes without. Nor is it that
-    a domain has only begun to start: its vCPUs come with another change, which leads to another run.
+    """What is not as declared, and why. To be out of RMIDs is no error: the policy says who goes without. Nor is a
+    domain that has only begun to start: its vCPUs come with another change, which leads to another run.
     """
     passing: tuple[type[Exception], ...] = (errors.RmidsExhausted, errors.DomainGone)
     if lately:
