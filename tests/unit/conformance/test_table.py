@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import ast
+import copy
 import pathlib
 
 import pytest
-from targets.explanations import BY_RULE
-from targets.record import FAILED, PASSED, Record, Run
+from targets.explanations import BY_NEED, BY_RULE
+from targets.record import FAILED, PASSED, Record, Run, changes
 from targets.rules import FACTS, Rule
 from targets.table import Unexplained, page
 
@@ -93,8 +95,50 @@ def test_needs_are_facts():
         Rule("900", "mount", "the rule", needs=("luck",))
 
 
-def test_the_documented_table_is_that_of_the_records():
+@pytest.mark.parametrize(
+    ("kernel", "emulated", "section", "why"),
+    [
+        (PASSED, "cmt", "Where the emulator differs", "why not"),
+        ("cmt", PASSED, "What no guest could show", "why not"),
+        ("6.7 and later", PASSED, "What no guest could show", "There is no guest with a kernel 6.7 and later."),
+    ],
+)
+def test_what_only_one_kind_can_do_is_listed_with_the_reason(monkeypatch, kernel, emulated, section, why):
+    monkeypatch.setitem(BY_NEED, "cmt", "why not")
+    text = page(record(old=kernel, new=kernel, emulated=emulated))
+    assert f"| 900 | the rule | {why} |" in text.partition(f"## {section}")[2].partition("\n## ")[0]
+
+
+def test_what_has_become_another_than_recorded_is_said():
+    before = Record(runs=[Run("kernel plain", "6.1.1", [], {"900": PASSED, "901": PASSED})])
+    after = copy.deepcopy(before)
+    after.runs[0].release = "6.1.2"
+    assert changes(before, after) == []
+    after.runs[0].outcomes = {"900": "cmt", "902": PASSED}
+    assert changes(before, after) == [
+        "rule 900 was 'passed' when recorded and is 'cmt'",
+        "rule 901 was 'passed' when recorded and is 'unknown'",
+        "rule 902 was 'unknown' when recorded and is 'passed'",
+    ]
+
+
+def recorded():
     known = Record()
     for path in sorted((CONFORMANCE / "recorded").glob("*.json")):
         known.load(path)
-    assert (CONFORMANCE.parents[1] / "docs" / "conformance.md").read_text(encoding="utf-8") == page(known)
+    return known
+
+
+def test_the_records_know_the_rules_of_the_tests():
+    functions = [
+        node
+        for path in CONFORMANCE.glob("test_*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    titles = {function.name.split("_")[1]: ast.get_docstring(function).splitlines()[0] for function in functions}
+    assert {number: rule.title for number, rule in recorded().rules.items()} == titles
+
+
+def test_the_documented_table_is_that_of_the_records():
+    assert (CONFORMANCE.parents[1] / "docs" / "conformance.md").read_text(encoding="utf-8") == page(recorded())
