@@ -9,8 +9,6 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.work/collections
 export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
-# make test-kernel KERNELS=6.12 builds and tests no other kernel.
-export KVMOPS_KERNELS := $(or $(KERNELS),$(KVMOPS_KERNELS))
 
 .PHONY: help deps lint unit sanity integration conformance kernel-vm test-kernel molecule fleet fleet-down test bench demo build lock clean
 
@@ -35,9 +33,10 @@ integration: deps  ## Tests on the lab's hosts (root)
 conformance: deps  ## The kernel's rules on the emulator, in every era and on every kind of hardware (root)
 	@python -m pytest --quiet tests/conformance
 
-kernel-vm: deps  ## Build the guests with the resctrl of real kernels: 6.1, 6.12 and 7.3, or KERNELS=6.12 (root; Debian 12)
+kernel-vm: deps  ## Build the guests with the resctrl of real kernels: 6.1, 6.12 and 7.3 (root; Debian 12)
 	@tests/kernel/build
 
+kernel-vm test-kernel: export KVMOPS_KERNELS := $(or $(KERNELS),$(KVMOPS_KERNELS))
 test-kernel: kernel-vm  ## The kernel's rules and the modules on real kernels, in guests; all, or KERNELS=6.12 (root)
 	@python -m pytest --quiet tests/kernel
 	@tests/conformance/record --check
