@@ -36,10 +36,12 @@ conformance: deps  ## The kernel's rules on the emulator, in every era and on ev
 kernel-vm: deps  ## Build the guests with the resctrl of real kernels: 6.1, 6.12 and 7.3 (root; Debian 12)
 	@tests/kernel/build
 
-test-kernel: kernel-vm  ## The modules on real kernels, in guests (root)
+kernel-vm test-kernel: export KVMOPS_KERNELS := $(or $(KERNELS),$(KVMOPS_KERNELS))
+test-kernel: kernel-vm  ## The kernel's rules and the modules on real kernels, in guests; all, or KERNELS=6.12 (root)
 	@python -m pytest --quiet tests/kernel
+	@tests/conformance/record --check
 	@tests/kernel/modules/run
-	@tests/kernel/modules/run -A 6.12
+	@tests/kernel/modules/run -A
 
 molecule: deps  ## The roles and playbooks on the lab's hosts, over SSH (root)
 	@extensions/molecule/run

@@ -149,12 +149,19 @@ def test_130_cdp_option(fs):
         assert "cdp" in fs.mount_entry()[1]
 
 
-@rule(needs="kernel destructive mb mbm intel")
+@rule(needs="kernel destructive mb mbm intel no-snc")
 def test_275_software_controller(fs):
     """the mount option mba_MBps makes the limits of new groups be in MB/s: none at first"""
     with fs.mounted_with("mba_MBps"):
         assert "mba_MBps" in fs.mount_entry()[1]
         assert "=4294967295" in fs.read("schemata")
+
+
+@rule(since="6.11", needs="kernel destructive mb mbm intel snc")
+def test_276_software_controller_of_nodes(fs):
+    """with sub-NUMA clustering, where bandwidth is not limited by node, the mount option mba_MBps fails: EINVAL"""
+    with fs.unmounted(), fails(EINVAL):
+        fs.mount("mba_MBps")
 
 
 @rule(since="6.7", needs="alloc mon destructive")

@@ -11,7 +11,6 @@ import typing as t
 
 import pytest
 from guest import CHECKOUT, Guest, Machine
-from products import KERNELS, kernels
 
 # A program in the guest that loads counters.py, sets a group up and prints what its files read.
 FORCE = """
@@ -44,7 +43,6 @@ EOF
 count() { timeout 60 bash /tmp/count $1; }
 cd /sys/fs/resctrl
 """
-needs_newest = pytest.mark.skipif(KERNELS[-1] not in kernels(), reason=f"kernel {KERNELS[-1]} is left out")
 
 
 def test_it_is_that_kernel_and_it_detects_monitoring_and_allocation(guest: Guest) -> None:
@@ -103,8 +101,8 @@ def test_commands_have_streams_input_status_and_a_limit(guest: Guest) -> None:
     guest.shell(f"kill {pid}")
 
 
-def test_a_shared_directory_can_be_writable(tmp_path: pathlib.Path) -> None:
-    machine = Machine(kernel=kernels()[0], cpus=1, sockets=1, share=tmp_path, writable=True)
+def test_a_shared_directory_can_be_writable(tmp_path: pathlib.Path, newest: str) -> None:
+    machine = Machine(kernel=newest, cpus=1, sockets=1, share=tmp_path, writable=True)
     with Guest(machine) as guest:
         guest.shell("echo text >file")
     assert (tmp_path / "file").read_text() == "text\n"
@@ -115,15 +113,14 @@ def test_a_shared_directory_can_be_writable(tmp_path: pathlib.Path) -> None:
     [
         ({"rdt": {"events": 1}}, "mon_L3_00 mon_L3_01", "llc_occupancy"),
         ({"l3_ids": (0, 8, 9, 100)}, "mon_L3_00 mon_L3_08 mon_L3_09 mon_L3_100", None),
-        ({"rdt": {"snc": 2}}, "mon_L3_00 mon_L3_01", "llc_occupancy mbm_local_bytes mbm_total_bytes mon_sub_L3_00 "
-         "mon_sub_L3_01"),
+        pytest.param({"rdt": {"snc": 2}}, "mon_L3_00 mon_L3_01", "llc_occupancy mbm_local_bytes mbm_total_bytes "
+                     "mon_sub_L3_00 mon_sub_L3_01", marks=pytest.mark.since("6.12")),
         ({"cpu": "Icelake-Server,-cqm"}, None, None),
     ],
     ids=["occupancy only", "large and sparse L3 ids", "sub-NUMA clusters", "no monitoring"],
 )  # fmt: skip
-@needs_newest
-def test_other_hardware(machine: dict[str, t.Any], directories: str | None, files: str | None) -> None:
-    with Guest(Machine(kernel=KERNELS[-1], **machine)) as guest:
+def test_other_hardware(machine: dict[str, t.Any], directories: str | None, files: str | None, newest: str) -> None:
+    with Guest(Machine(kernel=newest, **machine)) as guest:
         guest.shell("mount -t resctrl resctrl /sys/fs/resctrl")
         if directories is None:
             assert "mon_data" not in guest.shell("ls /sys/fs/resctrl").split()
@@ -133,15 +130,15 @@ def test_other_hardware(machine: dict[str, t.Any], directories: str | None, file
             assert guest.shell("ls /sys/fs/resctrl/mon_data/mon_L3_00").split() == files.split()
 
 
-@needs_newest
-def test_assignable_counters_of_amd() -> None:
+@pytest.mark.since("7.3")
+def test_assignable_counters_of_amd(newest: str) -> None:
     script = """
     cat info/L3_MON/num_mbm_cntrs
     mkdir mon_groups/one mon_groups/two
     count one
     cat mon_groups/one/mon_data/mon_L3_00/mbm_total_bytes mon_groups/two/mon_data/mon_L3_00/mbm_total_bytes
     """
-    with Guest(Machine(kernel=KERNELS[-1], amd=True, rdt={"abmc": 4})) as guest:
+    with Guest(Machine(kernel=newest, amd=True, rdt={"abmc": 4})) as guest:
         # The root group takes two of the four, the first group the others.
         guest.shell("mount -t resctrl resctrl /sys/fs/resctrl")
         number, first, second = guest.shell(COUNT + script).split()
@@ -190,8 +187,8 @@ python3 /tmp/read.py
 """
 
 
-def test_libvirt_and_kvm_work_in_a_guest_with_an_amd_cpu() -> None:
-    with Guest(Machine(kernel=kernels()[-1], amd=True)) as guest:
+def test_libvirt_and_kvm_work_in_a_guest_with_an_amd_cpu(newest: str) -> None:
+    with Guest(Machine(kernel=newest, amd=True)) as guest:
         libvirt_0, libvirt_1, kernel_0, kernel_1 = map(int, guest.shell(START, input=DOMAIN).split())
     assert (libvirt_0, libvirt_1) == (kernel_0, kernel_1)
     assert libvirt_0 + libvirt_1 > 0

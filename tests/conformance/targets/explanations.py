@@ -27,6 +27,7 @@ BY_RULE = {
     "162": "FUSE has names of up to 1024 bytes.",
     "177": "A write of no bytes does not reach an emulator.",
     "275": "The emulator has no software controller.",
+    "276": "Tried in guests with sub-NUMA clustering. The emulator has no software controller.",
     "210": "An emulator has no hardware counter behind its numbers.",
 }
 """For single rules; these go before the ones by need."""

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import signal
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from guest import Guest, Machine
-from products import KERNELS
+from guest import Guest, GuestError, Machine
+from products import KERNELS, NotBuilt, kernels
 
-HERE = pathlib.Path(__file__).resolve().parents[1]
+from .record import changes, load
+
+RECORDED = pathlib.Path(__file__).resolve().parents[1] / "recorded"
+LIMIT = 1800
+"""Seconds that the tests may take in a guest."""
 PLAIN = "plain"
 HARDWARE: dict[str, dict[str, Any]] = {
     PLAIN: {},
@@ -46,38 +54,68 @@ def machines(kernels: Sequence[str], hardware: Sequence[str]) -> list[tuple[str,
     ]
 
 
-def record(kernel: str, hardware: str, directory: pathlib.Path) -> int:
-    """Run the tests in one guest and write the record; the exit status is that of the tests."""
+def file_name(kernel: str, hardware: str) -> str:
+    """The name of a guest's record."""
+    return f"kernel-{kernel}-{hardware}.json"
+
+
+def record(kernel: str, hardware: str, directory: pathlib.Path) -> str:
+    """Run the tests in one guest and write the record; what is wrong, or nothing."""
     with Guest(Machine(kernel=kernel, **HARDWARE[hardware])) as guest:
-        status = guest.run([*TESTS.split(), RECORD, f"--hardware={hardware}"], echo=True).returncode
+        status = guest.run([*TESTS.split(), RECORD, f"--hardware={hardware}"], echo=True, timeout=LIMIT).returncode
         content = guest.shell(f"cat {RECORD}")
-    (directory / f"kernel-{kernel}-{hardware}.json").write_text(content, encoding="utf-8")
-    return status
+    (directory / file_name(kernel, hardware)).write_text(content, encoding="utf-8")
+    return f"pytest's status is {status}" if status else ""
+
+
+def check(kernel: str, hardware: str) -> str:
+    """Run the tests in one guest; what is wrong, or what has become another than was recorded, or nothing."""
+    known = RECORDED / file_name(kernel, hardware)
+    if not known.exists():
+        return f"there is no {known}"
+    with tempfile.TemporaryDirectory(prefix="conformance-") as name:
+        problem = record(kernel, hardware, pathlib.Path(name))
+        now = pathlib.Path(name) / known.name
+        return problem or "; ".join(changes(load(known), load(now)))
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="Try the rules in guests with real kernels, and record what became of them."
+        " The exit status is 1 if a test failed."
+    )
+    parser.add_argument(
+        "--kernel", action="append", choices=KERNELS, help="this kernel only (default: $KVMOPS_KERNELS, or all)"
+    )
+    parser.add_argument("--hardware", action="append", choices=HARDWARE, help=f"on this hardware (default: {PLAIN})")
+    parser.add_argument("--all-hardware", action="store_true", help="on all hardware that the kernels know")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--to", type=pathlib.Path, default=RECORDED, metavar="DIRECTORY", help="for the records")
+    where.add_argument(
+        "--check", action="store_true", help="write nothing: fail if it differs from what was recorded before"
+    )
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try the rules in the guests that are asked for; the exit status is 1 if a test failed."""
-    parser = argparse.ArgumentParser(
-        description="Try the rules in guests with real kernels, and record what became of them."
-    )
-    parser.add_argument("--kernel", action="append", choices=KERNELS, help="this kernel only")
-    parser.add_argument("--hardware", action="append", choices=HARDWARE, help=f"on this hardware (default: {PLAIN})")
-    parser.add_argument("--all-hardware", action="store_true", help="on all hardware that the kernels know")
-    parser.add_argument(
-        "--to", type=pathlib.Path, default=HERE / "recorded", metavar="DIRECTORY", help="for the records"
-    )
-    options = parser.parse_args(arguments)
+    """Try the rules in the guests that are asked for."""
+    options = parse_arguments(arguments)
     options.to.mkdir(parents=True, exist_ok=True)
     hardware = list(HARDWARE) if options.all_hardware else options.hardware or [PLAIN]
-    failed = []
-    for machine in machines(options.kernel or KERNELS, hardware):
-        print(f"== kernel {' '.join(machine)}", flush=True)
-        if record(*machine, options.to):
-            failed.append(" ".join(machine))
-    if failed:
-        print(f"record: tests failed with kernel {', '.join(failed)}", file=sys.stderr)
-    return int(bool(failed))
+    failed = False
+    for machine in machines(options.kernel or kernels(), hardware):
+        start = time.monotonic()
+        try:
+            problem = check(*machine) if options.check else record(*machine, options.to)
+        except (GuestError, NotBuilt, subprocess.SubprocessError) as error:
+            problem = str(error)
+        failed = failed or bool(problem)
+        seconds = time.monotonic() - start
+        print(f"rules, kernel {' '.join(machine)}: {problem or 'passed'} ({seconds:.0f} s)", flush=True)
+    return int(failed)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -31,7 +32,7 @@ class Record:
     rules: dict[str, Rule] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
 
-    def save(self, path: str) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file."""
         rules = [_without_blanks(asdict(self.rules[number])) for number in sorted(self.rules)]
         runs = [_grouped(run) for run in sorted(self.runs, key=lambda run: run.target)]
@@ -39,7 +40,7 @@ class Record:
             file.write('{"rules": [\n' + ",\n".join(json.dumps(rule) for rule in rules))
             file.write('\n],\n"runs": [\n' + ",\n".join(json.dumps(run, indent=1) for run in runs) + "\n]}\n")
 
-    def load(self, path: str) -> None:
+    def load(self, path: str | os.PathLike[str]) -> None:
         """Add what a file says. Raises ValueError if it knows a rule as something else."""
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -48,6 +49,24 @@ class Record:
             if self.rules.setdefault(rule.number, rule) != rule:
                 raise ValueError(f"{path}: rule {rule.number} is another one than in the files before")
         self.runs += [_ungrouped(run) for run in content["runs"]]
+
+
+def load(path: str | os.PathLike[str]) -> Record:
+    """The record in a file."""
+    record = Record()
+    record.load(path)
+    return record
+
+
+def changes(before: Record, after: Record) -> list[str]:
+    """What became of rules at a target otherwise than before, in words. The records are of one run each."""
+    (old,), (new,) = before.runs, after.runs
+    found = []
+    for number in sorted({*old.outcomes, *new.outcomes}):
+        then, now = (run.outcomes.get(number, "unknown") for run in (old, new))
+        if then != now:
+            found.append(f"rule {number} was {then!r} when recorded and is {now!r}")
+    return found
 
 
 def _without_blanks(fields: dict[str, Any]) -> dict[str, Any]:

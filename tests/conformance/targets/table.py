@@ -22,17 +22,40 @@ HEAD = """\
 # Conformance with Linux's resctrl
 
 Each rule below is a test in `tests/conformance` and says what the kernel's resctrl does. The same tests run on real
-kernels, in guests whose processor is a model of RDT (`tests/kernel`), and on the emulator with which the collection is
-tested (`tests/lab/emulator`). So the emulator is what it claims to be, and what the collection relies on is seen on
-real kernels. There is no guest with a kernel 5.10: what is said of it is from reading its source.
+kernels, in guests whose processor is a model of RDT ([tests/kernel](../tests/kernel/README.md)), and on the emulator
+with which the collection is tested (`tests/lab/emulator`). So the emulator is what it claims to be, and what the
+collection relies on is seen on real kernels. There is no guest with a kernel 5.10: what is said of it is from reading
+its source.
 
-    pytest tests/conformance                                    # the emulator, all profiles
-    pytest tests/conformance --profile intel-6.1                # the emulator, one profile
+## Make it again
+
+In a checkout, on Debian 12, as root:
+
+    make conformance                            # the rules on the emulator, all profiles
+    make test-kernel                            # in guests with each kernel; fails if something comes out otherwise
+    make test-kernel KERNELS=6.12               # the same, with one kernel
+
+This page is made from records of such runs, in `tests/conformance/recorded`. After a change of rules all are made anew:
+
+    make deps kernel-vm
+    export PATH=$PWD/.work/venv/bin:$PATH
+    tests/conformance/record --all-hardware     # all guests
+    pytest tests/conformance --conformance-record tests/conformance/recorded/emulator.json
+    tests/conformance/table tests/conformance/recorded/*.json >docs/conformance.md
+
+## Try it on real hardware
+
+Python 3.11 and pytest are enough:
+
     pytest tests/conformance --resctrl /sys/fs/resctrl          # this machine's kernel (root; mainline or Debian)
     pytest tests/conformance --resctrl /sys/fs/resctrl --destructive    # also unmounts resctrl and switches CPUs off
 
-On a real kernel the tests refuse to start if there are groups that they did not make. They make groups and threads of
-their own, and set `max_threshold_occupancy` for moments.
+The tests refuse to start if there are groups that they did not make. They make groups and threads of their own, and set
+`max_threshold_occupancy` for moments. Rules that need something that the machine does not have, or counters that only a
+guest's model lets a test set, are left out. `--conformance-record FILE` and `--hardware NAME` make a record for
+`tests/conformance/table`.
+
+## The tables
 
 | cell | meaning |
 |---|---|
@@ -40,9 +63,12 @@ their own, and set `max_threshold_occupancy` for moments.
 | ✗ | failed |
 | · | the rule is not of this kernel |
 | - | the target does not have what it takes; the note says why |
+| a number | passed at so many other targets (the last table): at all that have what it takes |
 """
 
 MARKS = {PASSED: "✓", FAILED: "✗"}
+TRIED_ELSEWHERE = "Tried on other hardware."
+OTHER = {"kernel": "emulator", "emulator": "guest"}
 
 
 class Unexplained(Exception):
@@ -94,20 +120,28 @@ def _check(record: Record) -> None:
 
 def _note(rule: Rule, record: Record, columns: Sequence[Column]) -> str:
     """Why the columns differ, empty if they do so by the kernels only. Raises Unexplained."""
+    notes = {}
     for run in (column.runs[0] for column in columns if not column.several):
         outcome = run.outcomes[rule.number]
         if outcome not in (PASSED, rule.kernels):
-            return BY_RULE.get(rule.number) or _lacking(rule, record, run.target.split()[0], outcome)
-    return ""
+            note = BY_RULE.get(rule.number) or _lacking(rule, record, run.target.split()[0], outcome)
+            notes[note] = None
+    if len(notes) > 1:
+        notes.pop(TRIED_ELSEWHERE, None)
+    return " ".join(notes)
 
 
 def _lacking(rule: Rule, record: Record, kind: str, need: str) -> str:
     """The note for a need that these columns do not meet. Raises Unexplained."""
     if any(run.outcomes[rule.number] == PASSED for run in record.runs if run.target.startswith(kind)):
-        return "Tried on other hardware."
+        return TRIED_ELSEWHERE
     if need not in BY_NEED:
         raise Unexplained(f"rule {rule.number} needs {need!r}, which no {kind} has, and nobody knows why")
     return BY_NEED[need]
+
+
+def _title(rule: Rule) -> str:
+    return rule.title.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_").replace("<", "&lt;")
 
 
 def _rows(record: Record, columns: Sequence[Column], subject: str) -> Iterator[str]:
@@ -115,9 +149,25 @@ def _rows(record: Record, columns: Sequence[Column], subject: str) -> Iterator[s
     yield "|---|---|---|" + "---|" * len(columns) + "---|"
     for number, rule in sorted(record.rules.items()):
         if rule.subject == subject:
-            title = rule.title.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_").replace("<", "&lt;")
             cells = " | ".join(column.cell(rule) for column in columns)
-            yield f"| {number} | {title} | {rule.kernels or 'all'} | {cells} | {_note(rule, record, columns)} |"
+            yield f"| {number} | {_title(rule)} | {rule.kernels or 'all'} | {cells} | {_note(rule, record, columns)} |"
+
+
+def _differences(record: Record, columns: Sequence[Column]) -> Iterator[str]:
+    """In short what kernels do and no emulator does, and the other way round."""
+    yield "## Where the emulator differs from the kernels"
+    yield from _passed_only("kernel", record, columns)
+    yield "## What no guest could show"
+    yield from _passed_only("emulator", record, columns)
+
+
+def _passed_only(kind: str, record: Record, columns: Sequence[Column]) -> Iterator[str]:
+    yield from ("", "| rule | | why |", "|---|---|---|")
+    for number, rule in sorted(record.rules.items()):
+        if {run.target.split()[0] for run in record.runs if run.outcomes[number] == PASSED} == {kind}:
+            why = _note(rule, record, columns) or f"There is no {OTHER[kind]} with a kernel {rule.kernels}."
+            yield f"| {number} | {_title(rule)} | {why} |"
+    yield ""
 
 
 def _targets(record: Record) -> Iterator[str]:
@@ -137,7 +187,7 @@ def page(record: Record) -> str:
     """The page. Raises Unexplained."""
     _check(record)
     columns = _columns(record)
-    lines = [HEAD]
+    lines = [HEAD, *_differences(record, columns)]
     for subject in dict.fromkeys(rule.subject for _number, rule in sorted(record.rules.items())):
         lines += [f"## {subject}", "", *_rows(record, columns, subject), ""]
     lines += ["## Targets", "", "What a target has, in the words that the tests use:", ""]
