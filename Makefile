@@ -52,7 +52,7 @@ fleet: deps  ## Bring up a fleet of three hosts, which stay until make fleet-dow
 fleet-down: deps  ## Take the fleet down (root)
 	@tests/fleet/down
 
-test: lint unit conformance sanity integration  ## Everything that CI runs
+test: lint unit conformance sanity integration molecule  ## All tests but those in guests (test-kernel); CI runs both
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run
