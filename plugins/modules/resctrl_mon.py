@@ -46,7 +46,7 @@ options:
     description:
       - V(vcpus) counts the threads of the vCPUs, as libvirt's own monitors do.
       - V(domain) counts every thread of the domain's process, so also emulation and I/O.
-      - Going from V(domain) to V(vcpus) makes the group anew: its counters begin at 0.
+      - Going from V(domain) to V(vcpus) makes the group anew, with counters from 0.
     type: str
     choices: [vcpus, domain]
     default: vcpus
