@@ -138,7 +138,6 @@ domains:
         - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)).
         - Where libvirt knows no such domain, null.
       type: str
-      sample: Enabled
     enabled:
       description: Whether RV(domains[].status) begins with Enabled.
       type: bool
@@ -172,13 +171,12 @@ domains:
           description: The ids of those that are.
           type: list
           elements: int
-          sample: [0, 1]
         uncounted:
           description: The ids of those that are not.
           type: list
           elements: int
 pruned:
-  description: The directories of stale groups that were removed.
+  description: The stale groups that were removed.
   returned: always
   type: list
   elements: str
@@ -201,11 +199,11 @@ code:
   returned: failure of the host
   type: str
 path:
-  description: The file or directory concerned, or empty.
+  description: The file concerned, or empty.
   returned: failure of the host
   type: str
 hint:
-  description: What to do about it.
+  description: What to do.
   returned: failure of the host
   type: str
 """
@@ -222,7 +220,6 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring 
     failure_message,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish, plan
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.switches import is_enforced, note
 
 
 def main() -> None:
@@ -260,14 +257,19 @@ def main() -> None:
             ignore_inactive=params["persistent"] or params["when_inactive"] == "ignore",
             check=module.check_mode,
         )
-        noted = params["persistent"] and note(outcome, wish.enabled, check=module.check_mode)
+        noted = False
+        if params["persistent"]:
+            # Not above: what is imported is compiled on every run
+            from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.switches import is_enforced, note
+
+            noted = note(outcome, wish.enabled, check=module.check_mode)
+            if not is_enforced():
+                module.warn("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
     for warning in outcome.warnings:
         module.warn(warning)
-    if params["persistent"] and not is_enforced():
-        module.warn("The state was noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
     resctrl = host.resctrl
     result = {
         "changed": outcome.changed or noted,

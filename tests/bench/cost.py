@@ -5,8 +5,9 @@
 
 Each module's process is the one that Ansible sends (its AnsiballZ file, kept and run again), with the managed host's
 interpreter, on stand-in domains and an emulated resctrl. Runs take turns, so that a slow moment hits all alike.
-What a real kernel adds, an interrupt on another CPU for each counter, is not in these figures. The time on the clock
-has the emulator's answers in it, which take far longer than the kernel's: the budget is one of CPU time.
+The emulator is a process too: to wait for its answers takes far longer than to read the kernel's files. So the files
+that a module reads are read by `cat` as well, in turn with the modules, and what that takes is left out of "own".
+What a real kernel adds, an interrupt on another CPU for each counter, is in none of these figures.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ for domain in ElementTree.parse(sys.argv[1]).getroot():
 print("ready", flush=True)
 sys.stdin.read()
 """
+# Module -> the files that it reads, of each group
+FILES = {MON: ("tasks",), STATS: ("tasks", "mon_data/*/*"), INFO: ("tasks",)}
+READING, NOTHING = "cat, for ", "cat /dev/null"
 PROCESS_BUDGET_MS = 60
 PAYLOAD_BUDGET_KB = 40
 BUDGET_DOMAINS = 100
@@ -73,19 +77,21 @@ def main() -> int:
     options.add_argument("--domains", type=int, nargs="+", default=[1, 25, 50, 100, 200], help="(%(default)s)")
     arguments = options.parse_args()
     print(
-        f"Medians of {arguments.runs} runs that took turns; milliseconds more than {PING}.",
-        "Two vCPUs a domain, all domains monitored.",
+        f"Medians of {arguments.runs} runs that took turns; milliseconds more than {PING},",
+        "and CPU time as a share of its. Two vCPUs a domain, all domains monitored.",
+        "own: CPU time without what it takes to wait for the emulator.",
         sep="\n",
     )
-    print(f"{'domains':>7}  {'module':<14} {'wall':>7} {'CPU':>7} {'ping, wall':>11} {'payload':>9}")
+    print(f"{'domains':>7}  {'module':<14} {'wall':>7} {'CPU':>7} {'own':>7} {'share':>7} {'payload':>9}")
     numbers = sorted({*arguments.domains, BUDGET_DOMAINS})
     results = {number: _measure(number, arguments.runs) for number in numbers}
     for number, (costs, sizes, _changes) in results.items():
         for module in (MON, STATS, INFO):
-            more, size = _more(costs, module), (sizes[module] - sizes[PING]) / 1000
-            ping = statistics.median(cost.wall for cost in costs[PING])
+            more, own, size = _more(costs, module), _own(costs, module), (sizes[module] - sizes[PING]) / 1000
+            share = own / statistics.median(cost.cpu for cost in costs[PING])
             short = module.rpartition(".")[2]
-            print(f"{number:>7}  {short:<14} {more.wall:>+7.1f} {more.cpu:>+7.1f} {ping:>11.1f} {size:>+6.1f} KB")
+            times = f"{more.wall:>+7.1f} {more.cpu:>+7.1f} {own:>+7.1f} {share:>+7.0%}"
+            print(f"{number:>7}  {short:<14} {times} {size:>+6.1f} KB")
     return _verdicts(results)
 
 
@@ -96,11 +102,8 @@ def _verdicts(results: dict[int, Measured]) -> int:
     costs, sizes, changes = results[BUDGET_DOMAINS]
     print()
     for module in (MON, STATS, INFO):
-        more = _more(costs, module).cpu
-        _say(
-            more <= PROCESS_BUDGET_MS,
-            f"{module} at {BUDGET_DOMAINS} domains: {more:+.1f} ms CPU of {PROCESS_BUDGET_MS}",
-        )
+        own = _own(costs, module)
+        _say(own <= PROCESS_BUDGET_MS, f"{module} at {BUDGET_DOMAINS} domains: {own:+.1f} ms of {PROCESS_BUDGET_MS}")
     payload = max(sizes[module] - sizes[PING] for module in (MON, STATS, INFO)) / 1000
     met = [
         _say(payload <= PAYLOAD_BUDGET_KB, f"payload: {payload:+.1f} KB of {PAYLOAD_BUDGET_KB}"),
@@ -109,7 +112,7 @@ def _verdicts(results: dict[int, Measured]) -> int:
     numbers = sorted(results)
     base, middle, most = numbers[0], BUDGET_DOMAINS, numbers[-1]
     if base < middle < most:
-        low, mid, high = (_more(results[number][0], MON).cpu for number in (base, middle, most))
+        low, mid, high = (_own(results[number][0], MON) for number in (base, middle, most))
         slopes = (mid - low) / (middle - base), (high - mid) / (most - middle)
         print(f"CPU per domain: {slopes[0]:.3f} ms up to {middle} domains, {slopes[1]:.3f} ms from there to {most}")
     return 0 if all(met) else 1
@@ -129,6 +132,12 @@ def _more(costs: dict[str, list[Cost]], module: str) -> Cost:
     )
 
 
+def _own(costs: dict[str, list[Cost]], module: str) -> float:
+    """Milliseconds of CPU that a module takes more than ping, without those of waiting for the emulator."""
+    reading = [read.cpu - nothing.cpu for read, nothing in zip(costs[READING + module], costs[NOTHING], strict=True)]
+    return _more(costs, module).cpu - statistics.median(reading)
+
+
 def _measure(number: int, runs: int) -> Measured:
     """Costs and payload sizes of the modules at `number` domains, and how many changes unchanging runs made."""
     with _host(number) as host, tempfile.TemporaryDirectory() as kept:
@@ -139,13 +148,17 @@ def _measure(number: int, runs: int) -> Measured:
             STATS: _payload(host, STATS, where, pathlib.Path(kept)),
             INFO: _payload(host, INFO, where, pathlib.Path(kept)),
         }
-        for path in payloads.values():
-            _run(host, path)
+        commands: dict[str, list[str]] = {module: [PYTHON, str(path)] for module, path in payloads.items()}
+        commands[NOTHING] = ["cat", "/dev/null"]
+        for module in FILES:
+            commands[READING + module] = ["cat", *_files(host, module)]
+        for command in commands.values():
+            _run(host, command)
         host.changes()
-        costs: dict[str, list[Cost]] = {module: [] for module in payloads}
+        costs: dict[str, list[Cost]] = {name: [] for name in commands}
         for _run_number in range(runs):
-            for module, path in payloads.items():
-                costs[module].append(_run(host, path))
+            for name, command in commands.items():
+                costs[name].append(_run(host, command))
         return costs, {module: path.stat().st_size for module, path in payloads.items()}, len(host.changes())
 
 
@@ -208,9 +221,16 @@ def _payload(host: StandinHost, module: str, arguments: str, kept: pathlib.Path)
     return found[0]
 
 
-def _run(host: StandinHost, payload: pathlib.Path) -> Cost:
+def _files(host: StandinHost, module: str) -> list[str]:
+    """The paths of FILES, as a process on the host has them."""
+    seen = host.domains.path(host.resctrl)
+    found = [path for pattern in FILES[module] for path in seen.glob(f"mon_groups/*/{pattern}")]
+    return [host.path(str(path.relative_to(seen))) for path in found]
+
+
+def _run(host: StandinHost, command: Sequence[str]) -> Cost:
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(host.domains.argv([PYTHON, str(payload)]), stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(host.domains.argv(command), stdout=subprocess.DEVNULL, check=True)
     wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(wall * 1000, cpu * 1000)
