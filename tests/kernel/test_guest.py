@@ -25,13 +25,13 @@ for raw in (7, UNAVAILABLE, ERROR):
 # A test for the guest's pytest.
 INSIDE = """
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import groups
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import filesystem
 from hypothesis import given, strategies
 import libvirt
 
 @given(strategies.integers())
 def test_inside(number):
-    assert AnsibleModule and groups and libvirt
+    assert AnsibleModule and filesystem and libvirt
 """
 # count GROUP: moves itself into a group and works on CPU 0 until it sees that it is charged.
 COUNT = """
