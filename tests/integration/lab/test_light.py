@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import typing as t
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,22 @@ def test_an_idle_guest_ticks(light: Host) -> None:
     wait_until(lambda: used() > before, "a tick")
 
 
+def test_counters_can_be_stopped(light: Host, run_lab: RunLab) -> None:
+    """The host's own threads, this test's among them, are counted by the default group."""
+
+    def total() -> int:
+        return int(light.run(["sh", "-c", "cat /sys/fs/resctrl/mon_data/*/mbm_total_bytes"]).stdout.split()[0])
+
+    assert run_lab("freeze", light.name).returncode == 0
+    before = total()
+    deadline = time.process_time() + 0.2
+    while time.process_time() < deadline:
+        pass
+    assert total() == before
+    assert run_lab("unfreeze", light.name).returncode == 0
+    wait_until(lambda: total() > before, "counters that go on")
+
+
 # -- several hosts -----------------------------------------------------------------------------------------------------
 
 
@@ -218,8 +235,8 @@ def test_nothing_is_left_of_a_killed_host_and_its_name_is_free(lab: Lab, run_lab
 
 def test_down_twice_is_down(lab: Lab, run_lab: RunLab) -> None:
     lab.up("short", resctrl=False, libvirt=False)
-    for time in ("once", "twice"):
-        assert run_lab("down", "short").returncode == 0, time
+    for turn in ("once", "twice"):
+        assert run_lab("down", "short").returncode == 0, turn
 
 
 def test_a_host_dies_with_the_process_that_wanted_it(root: Path) -> None:

@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     domains.add_argument("name")
     reboot = commands.add_parser("reboot", help="reboot a full host")
     reboot.add_argument("name")
+    for name, text in (("freeze", "stop the counters of a host"), ("unfreeze", "let them go on")):
+        commands.add_parser(name, help=text).add_argument("name")
     commands.add_parser("list", help="the hosts that are there")
     inventory = commands.add_parser("inventory", help="print an Ansible inventory")
     inventory.add_argument("names", nargs="*")
@@ -113,6 +115,18 @@ def _reboot(lab: Lab, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _freeze(lab: Lab, arguments: argparse.Namespace) -> int:
+    with lab.host(arguments.name).control as control:
+        control.freeze()
+    return 0
+
+
+def _unfreeze(lab: Lab, arguments: argparse.Namespace) -> int:
+    with lab.host(arguments.name).control as control:
+        control.unfreeze()
+    return 0
+
+
 def _list(lab: Lab, arguments: argparse.Namespace) -> int:  # noqa: ARG001
     for state in lab.states():
         if not state.alive():
@@ -158,6 +172,8 @@ _COMMANDS = {
     "ssh": _ssh,
     "domains": _domains,
     "reboot": _reboot,
+    "freeze": _freeze,
+    "unfreeze": _unfreeze,
     "list": _list,
     "inventory": _inventory,
     "check": _check,
