@@ -14,8 +14,8 @@ packages=(
     git make rsync
     # The test tools, and libvirt-python for their interpreter.
     gcc libvirt-dev pkg-config python3-dev python3-venv
-    # The lab: libvirt, QEMU, the resctrl emulator, SSH, hosts with and without systemd.
-    dbus fuse3 iproute2 libvirt-clients libvirt-daemon-system openssh-client openssh-server python3-libvirt
+    # The lab: libvirt, QEMU, the resctrl emulator, SSH, hosts with and without systemd; apt's check mode needs python3-apt.
+    dbus fuse3 iproute2 libvirt-clients libvirt-daemon-system openssh-client openssh-server python3-apt python3-libvirt
     qemu-system-x86 systemd systemd-container systemd-sysv
 )
 
