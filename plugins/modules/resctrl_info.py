@@ -78,7 +78,8 @@ domains:
       type: bool
     status:
       description:
-        - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)).
+        - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)),
+          V(Enabled (forced by energytune\)).
         - Enabled says that the domain is counted. RV(domains[].vcpus) says whether all of its vCPUs are.
         - Null where libvirt knows no such domain.
       type: str
@@ -86,9 +87,13 @@ domains:
     enabled:
       description: Whether RV(domains[].status) is one of those that begin with Enabled.
       type: bool
+    starting:
+      description: Whether the domain is just being started, so that it has no vCPUs yet that could be counted.
+      type: bool
     forced_by:
       description:
-        - The element of the domain's XML by which libvirt has it monitored (V(cachetune) or V(memorytune)), or null.
+        - The element of the domain's XML by which libvirt has it monitored (V(cachetune), V(memorytune) or
+          V(energytune)), or null.
       type: str
     changed:
       description: Always V(false).
@@ -97,7 +102,7 @@ domains:
       description: Whether the query failed for this domain.
       type: bool
     msg:
-      description: Why it failed; empty if it did not.
+      description: Why it failed, or that the domain stopped or is starting; else empty.
       type: str
     code:
       description: A short name of the cause of a failure, such as V(domain_not_found), or null.
@@ -160,21 +165,55 @@ host:
           contains:
             owner:
               description:
-                - Whose groups these are, by their names. V(default) is the group of all that is in no other.
+                - Whose groups these are, by their names and by the domains that run. V(default) is the group of all
+                  that is in no other.
               type: str
               choices: [kvmops, libvirt, pqos, other, default]
             rmids:
               description: How many RMIDs they hold.
               type: int
             groups:
-              description: The groups' directories.
+              description: The groups.
               type: list
-              elements: str
+              elements: dict
+              contains:
+                path:
+                  description: The group's directory.
+                  type: str
+                threads:
+                  description:
+                    - How many threads it has, those of the MON groups below it included. With 0 the group holds an
+                      RMID and counts nothing.
+                    - Null for the group of all that is in no other, and where it cannot be read.
+                  type: int
     caches:
-      description: The ids of the L3 caches.
+      description: The L3 caches.
       type: list
-      elements: int
-      sample: [0, 1]
+      elements: dict
+      contains:
+        id:
+          description: The id of the cache.
+          type: int
+        size:
+          description: Its size in bytes, or null where the kernel does not tell.
+          type: int
+          sample: 33554432
+    counters:
+      description:
+        - The memory-bandwidth counters that are given to groups (AMD ABMC, Arm MPAM), for each L3 cache. Empty where
+          every group has counters of its own.
+      type: list
+      elements: dict
+      contains:
+        cache:
+          description: The id of the cache.
+          type: int
+        total:
+          description: How many counters it has.
+          type: int
+        free:
+          description: How many of them no group has. A group made when none is free counts no memory bandwidth.
+          type: int
     mbm_assign_mode:
       description:
         - How memory-bandwidth counters are given to groups, on kernels that can tell (V(default), V(mbm_event)); else
@@ -189,13 +228,12 @@ host:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.host_facts import describe_host
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import (
-    Host,
-    domain_result,
-    failure_message,
-    query,
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host, query
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import (
+    describe_domain,
+    describe_failures,
 )
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.host import describe_host
 
 
 def main() -> None:
@@ -217,10 +255,10 @@ def main() -> None:
         return
     result = {
         "changed": False,
-        "domains": [domain_result(one, host.resctrl) for one in outcome.results],
-        "host": describe_host(host.resctrl, outcome.before),
+        "domains": [describe_domain(one, host.resctrl) for one in outcome.results],
+        "host": describe_host(host.resctrl, outcome),
     }
-    message = failure_message(outcome.results)
+    message = describe_failures(outcome.results)
     if message:
         module.fail_json(msg=message, **result)
     module.exit_json(**result)

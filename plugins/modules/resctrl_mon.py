@@ -14,8 +14,8 @@ description:
     bandwidth (MBM), through Linux' resctrl filesystem (Intel RDT, AMD QoS, Arm MPAM).
   - A domain is monitored by moving its threads into a monitoring group named C(kvmops-UUID). Nothing is allocated, no
     group of another program is removed or renamed, and no thread leaves its allocation (CTRL_MON) group.
-  - Where a domain's XML has C(<cachetune>) or C(<memorytune>), libvirt has the vCPUs concerned counted already. That
-    cannot be switched off, and the status says so.
+  - Where a domain's XML has C(<cachetune>), C(<memorytune>) or C(<energytune>), libvirt has the vCPUs concerned
+    counted already. That cannot be switched off, and the status says so.
   - Every run repairs what is not as wished, for example after a vCPU was hot-plugged.
 extends_documentation_fragment:
   - kvmops.resctrl.attributes
@@ -46,7 +46,8 @@ options:
     description:
       - V(vcpus) counts the threads of the vCPUs, as libvirt's own monitors do.
       - V(domain) counts every thread of the domain's process, so also emulation and I/O.
-      - Going from V(domain) to V(vcpus) makes the group anew, with counters from 0.
+      - Going from V(domain) to V(vcpus) takes the other threads out of the group. It goes on counting from where it
+        was. One free RMID is needed for a moment.
     type: str
     choices: [vcpus, domain]
     default: vcpus
@@ -56,9 +57,18 @@ options:
         domain fails.
     type: bool
     default: false
+  leave_cpu_group:
+    description:
+      - Whether to monitor a domain even where that ends the throttling of its memory bandwidth.
+      - On a host where resctrl is mounted with C(mba_MBps), a domain is throttled by the group of the CPU that it runs
+        on, until it is counted by a group of its own. Without this option such a domain fails.
+      - On other mounts such a domain is monitored in any case, and the module warns that the CPU's group no longer
+        counts it.
+    type: bool
+    default: false
   reserve_rmids:
     description:
-      - So many RMIDs (the hardware's monitoring ids) are left free. A domain with C(<cachetune>) does not start
+      - How many RMIDs (the hardware's monitoring ids) to leave free. A domain with C(<cachetune>) does not start
         without one.
     type: int
     default: 0
@@ -75,7 +85,7 @@ options:
     default: true
   persistent:
     description:
-      - Whether to note the state for good, by the domain's UUID, so that it is enforced whenever the domain starts.
+      - Whether to keep the state on the host, by the domain's UUID, so that it is enforced whenever the domain starts.
         A domain that is shut off is then no failure.
       - The role C(kvmops.resctrl.monitor) enforces it. Without it, the module warns.
     type: bool
@@ -84,6 +94,9 @@ notes:
   - Without O(persistent) the state lasts as long as the domain runs.
   - If the RMIDs do not suffice for all domains named, nothing is changed at all.
   - Where one domain fails, the others get all that can be done.
+  - A domain that is just starting is waited for, up to ten seconds, if it was asked for by name. If a pattern stands
+    for it, it is left to the next run.
+  - On a host with a policy (role C(kvmops.resctrl.monitor)) the module warns where the policy will undo what it does.
 seealso:
   - module: kvmops.resctrl.resctrl_stats
   - module: kvmops.resctrl.resctrl_info
@@ -97,7 +110,7 @@ EXAMPLES = r"""
     name: vm3
     state: enabled
 
-- name: Monitor all running domains, and leave four RMIDs
+- name: Monitor all running domains, and leave four RMIDs free
   kvmops.resctrl.resctrl_mon:
     name: "*"
     reserve_rmids: 4
@@ -135,15 +148,19 @@ domains:
       type: bool
     status:
       description:
-        - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)).
+        - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)),
+          V(Enabled (forced by energytune\)).
         - Where libvirt knows no such domain, null.
       type: str
     enabled:
       description: Whether RV(domains[].status) begins with Enabled.
       type: bool
+    starting:
+      description: Whether the domain is just being started, so that it has no vCPUs yet that could be counted.
+      type: bool
     forced_by:
       description:
-        - V(cachetune) or V(memorytune) of the domain's XML, by which libvirt has it monitored, or null.
+        - V(cachetune), V(memorytune) or V(energytune) of the domain's XML, by which libvirt has it monitored, or null.
       type: str
     changed:
       description: Whether anything was changed for it.
@@ -208,18 +225,19 @@ hint:
   type: str
 """
 
-import functools
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.enforcement import enforce, render
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.switch import Switched, switch
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wish
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import (
-    Host,
-    domain_result,
-    failure_message,
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import (
+    describe_domain,
+    describe_failures,
+    describe_snapshot,
 )
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import Wish, plan
 
 
 def main() -> None:
@@ -230,6 +248,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
             "scope": {"type": "str", "choices": ["vcpus", "domain"], "default": "vcpus"},
             "takeover": {"type": "bool", "default": False},
+            "leave_cpu_group": {"type": "bool", "default": False},
             "reserve_rmids": {"type": "int", "default": 0},
             "when_inactive": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
             "prune": {"type": "bool", "default": True},
@@ -240,50 +259,51 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
     if params["reserve_rmids"] < 0:
         module.fail_json(msg="reserve_rmids cannot be negative: give the number of RMIDs to leave free, or 0")
     wish = Wish(
         enabled=params["state"] == "enabled",
         whole_process=params["scope"] == "domain",
         takeover=params["takeover"],
+        leave_cpu_group=params["leave_cpu_group"],
     )
+    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
     try:
-        outcome = enforce(
+        switched = switch(
             host,
             params["name"],
             wish,
-            functools.partial(plan, reserve=params["reserve_rmids"], prune=params["prune"]),
-            ignore_inactive=params["persistent"] or params["when_inactive"] == "ignore",
+            persistent=params["persistent"],
+            ignore_inactive=params["when_inactive"] == "ignore",
+            reserve=params["reserve_rmids"],
+            prune=params["prune"],
             check=module.check_mode,
         )
-        noted = False
-        if params["persistent"]:
-            # Not above: what is imported is compiled on every run
-            from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.switches import is_enforced, note
-
-            noted = note(outcome, wish.enabled, check=module.check_mode)
-            if not is_enforced():
-                module.warn("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
-    for warning in outcome.warnings:
+    for warning in switched.warnings:
         module.warn(warning)
-    resctrl = host.resctrl
-    result = {
-        "changed": outcome.changed or noted,
-        "domains": [domain_result(one, resctrl) for one in outcome.results],
-        "pruned": [resctrl.path(group) for group in outcome.pruned],
-        "rmids": outcome.after.rmids(),
-    }
-    if module._diff:
-        sides = {"before": outcome.before, "after": outcome.after}
-        result["diff"] = {side: render(outcome, snapshot, resctrl) for side, snapshot in sides.items()}
-    message = failure_message(outcome.results)
+    result = describe(switched, host, module._diff)
+    message = describe_failures(switched.outcome.results)
     if message:
         module.fail_json(msg=message, **result)
     module.exit_json(**result)
+
+
+def describe(switched: Switched, host: Host, diff: bool) -> dict[str, t.Any]:
+    """What the module returns."""
+    outcome, resctrl = switched.outcome, host.resctrl
+    result = {
+        "changed": switched.changed,
+        "domains": [describe_domain(one, resctrl) for one in outcome.results],
+        "pruned": [resctrl.path(group) for group in outcome.pruned],
+        "rmids": outcome.after.rmids(),
+    }
+    if diff:
+        sides = {"before": outcome.before, "after": outcome.after}
+        result["diff"] = {side: describe_snapshot(outcome, snapshot, resctrl) for side, snapshot in sides.items()}
+    return result
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ short_description: Return the last-level cache occupancy and memory bandwidth of
 version_added: 1.0.0
 description:
   - Returns what the CPU has counted for each libvirt domain that is monitored, by M(kvmops.resctrl.resctrl_mon) or by
-    libvirt itself (C(<cachetune>), C(<memorytune>)). This is what C(virsh domstats --resctrl) of a proposal to
-    libvirt of 2018 would have shown.
+    libvirt itself (C(<cachetune>), C(<memorytune>), C(<energytune>)). This is what C(virsh domstats --resctrl) of a
+    proposal to libvirt of 2018 would have shown.
   - A value that the hardware did not give is null and comes with a reason. It is never 0, and never hides another
     value.
   - The module is also known as M(kvmops.resctrl.resctrl_facts), and can be one of C(ansible_facts_modules).
@@ -38,8 +38,16 @@ options:
     elements: str
   interval:
     description:
-      - Take a second sample after so many seconds, and return rates. Fractions are allowed.
+      - Take a second sample after this many seconds, and return rates. Fractions are allowed.
     type: float
+  detail:
+    description:
+      - How much to return. V(caches) has the values of each cache and the groups that they come from, V(totals) only
+        the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts, the latter a
+        quarter of that.
+    type: str
+    choices: [totals, caches]
+    default: caches
 notes:
   - Facts may come from a cache. RV(ansible_facts.resctrl_stats.timestamp) says how old they are.
   - The occupancy of a cache changes slowly. A group that was just made may show what the previous user of its RMID
@@ -101,7 +109,8 @@ ansible_facts:
               type: bool
             status:
               description:
-                - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)).
+                - One of V(Enabled), V(Disabled), V(Enabled (forced by cachetune\)), V(Enabled (forced by memorytune\)),
+                  V(Enabled (forced by energytune\)).
               type: str
             cmt:
               description:
@@ -120,7 +129,7 @@ ansible_facts:
                 - The bytes that the domain moved between caches and memory since its groups were made, or null.
               type: int
             mbm_local_bytes:
-              description: Those of them that went to the memory of the same socket, or null.
+              description: The part of these bytes that went to or came from the memory of the same socket, or null.
               type: int
             reason:
               description:
@@ -130,8 +139,22 @@ ansible_facts:
                   event, V(gone) the group or the cache went away meanwhile.
               type: str
               choices: [disabled, unavailable, unassigned, error, unsupported, gone]
+            reasons:
+              description: The name of each value that is null, with its reason.
+              type: dict
+              sample: {"mbm_total_bytes": "unavailable"}
+            partial:
+              description:
+                - The name of each sum that is null because a part of it is not known, with the sum of the parts that
+                  are. On AMD, for example, a cache on which the domain has never run has no bandwidth.
+              type: dict
+              sample: {"mbm_total_bytes": 52428800}
+            packages:
+              description: Reserved for the telemetry of CPU packages. An empty list. Only with O(detail=caches).
+              type: list
+              elements: dict
             caches:
-              description: The values for each L3 cache.
+              description: The values for each L3 cache. Only with O(detail=caches).
               type: list
               elements: dict
               contains:
@@ -148,10 +171,15 @@ ansible_facts:
                   description: Bytes, or null.
                   type: int
                 reasons:
-                  description: The name of each value that is null, with the reason.
+                  description: The name of each value that is null, with its reason.
+                  type: dict
+                partial:
+                  description:
+                    - The name of each value that is null, with the known part of it, where several groups count the
+                      domain.
                   type: dict
             groups:
-              description: The groups that count the domain.
+              description: The groups that count the domain. Only with O(detail=caches).
               type: list
               elements: dict
               contains:
@@ -163,9 +191,9 @@ ansible_facts:
                   type: str
                 generation:
                   description:
-                    - A number that another group of the same name will not have. Compute rates only between facts in
-                      which it is the same. Null if the group went away meanwhile.
-                  type: int
+                    - What no other group has, not even one of the same name after a remount or a reboot. Compute rates
+                      only between facts in which it is the same. Null if the group went away meanwhile.
+                  type: str
             vcpus:
               description: Which of the domain's vCPUs the values stand for.
               type: dict
@@ -186,11 +214,47 @@ ansible_facts:
                   description: The time between the two samples of this domain.
                   type: float
                 mbm_total_bytes_per_second:
-                  description: Bytes per second, or null where it is not known or the group was made anew in between.
+                  description:
+                    - Bytes per second over all caches, or null where a part is not known, because a value is missing or
+                      a counter began anew in between.
                   type: float
                 mbm_local_bytes_per_second:
-                  description: Bytes per second, or null.
+                  description: The same for the memory of the same socket.
                   type: float
+                reasons:
+                  description:
+                    - The name of each rate that is null, with its reason. V(reset) means that the values are of
+                      different counters, because a group was made anew, a cache was offline, or what the event counts
+                      was changed in between.
+                  type: dict
+                  sample: {"mbm_total_bytes_per_second": "reset"}
+                partial:
+                  description: The name of each rate that is null, with the sum of its parts that are known.
+                  type: dict
+                caches:
+                  description: The rates for each L3 cache. Only with O(detail=caches).
+                  type: list
+                  elements: dict
+                  contains:
+                    id:
+                      description: The id of the cache.
+                      type: int
+                    mbm_total_bytes_per_second:
+                      description: Bytes per second, or null.
+                      type: float
+                    mbm_local_bytes_per_second:
+                      description: Bytes per second, or null.
+                      type: float
+                    reasons:
+                      description: The name of each rate that is null, with its reason.
+                      type: dict
+                    partial:
+                      description: The name of each rate that is null, with the sum of its parts that are known.
+                      type: dict
+                packages:
+                  description: Reserved for the telemetry of CPU packages. An empty list. Only with O(detail=caches).
+                  type: list
+                  elements: dict
 """
 
 import datetime as dt
@@ -198,8 +262,10 @@ import datetime as dt
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import Host, failure_message, query
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.sampling import describe_statistics, statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host, query
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import describe_failures
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.statistics import describe_statistics
 
 
 def main() -> None:
@@ -208,6 +274,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "list", "elements": "str"},
             "interval": {"type": "float"},
+            "detail": {"type": "str", "choices": ["totals", "caches"], "default": "caches"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
@@ -222,15 +289,19 @@ def main() -> None:
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
-    counted = statistics(host.resctrl, [one.status for one in outcome.results if one.status], interval)
+    counted = statistics(host.resctrl, outcome.statuses, interval)
     now = dt.datetime.now(dt.timezone.utc)
+    details = params["detail"] == "caches"
     facts = {
         "resctrl_stats": {
             "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "domains": {one.status.domain.name: describe_statistics(one, host.resctrl) for one in counted},
+            "domains": {
+                one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after, details)
+                for one in counted
+            },
         }
     }
-    message = failure_message(outcome.results)
+    message = describe_failures(outcome.results)
     if message:
         module.fail_json(msg=message, ansible_facts=facts)
     module.exit_json(ansible_facts=facts)

@@ -28,7 +28,7 @@ class ResctrlError(Exception):
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
     def fields(self) -> dict[str, str]:
-        """What a module that fails for it returns."""
+        """What a module that fails because of this error returns."""
         return {"msg": str(self), "code": self.code, "path": self.path, "hint": self.hint}
 
 
@@ -69,11 +69,11 @@ class AllocationOnly(MonitoringMissing):
 
 
 class RmidsExhausted(ResctrlError):
-    """Fewer RMIDs than groups asked for (mkdir: ENOSPC, or found out while planning)."""
+    """There are fewer RMIDs than groups asked for (mkdir: ENOSPC, or found out while planning)."""
 
 
 class RmidsInLimbo(ResctrlError):
-    """RMIDs are free, but not yet to be had (mkdir: EBUSY)."""
+    """RMIDs are free, but cannot be used yet (mkdir: EBUSY)."""
 
 
 class LockTimeout(ResctrlError):
@@ -81,7 +81,7 @@ class LockTimeout(ResctrlError):
 
 
 class Refused(ResctrlError):
-    """The kernel refused an operation, and will again."""
+    """The kernel refused an operation, and will refuse it again."""
 
 
 class Unreadable(ResctrlError):
@@ -100,8 +100,16 @@ class DomainNotRunning(ResctrlError):
     """The domain is shut off."""
 
 
+class DomainStarting(ResctrlError):
+    """The domain is being started: its QEMU has no threads for vCPUs yet."""
+
+
 class DomainGone(ResctrlError):
     """libvirt lists the domain as running, but its process is not there."""
+
+
+class DomainUnseen(ResctrlError):
+    """The domain may run, but its process cannot be seen from here."""
 
 
 class NoVcpuThreads(ResctrlError):
@@ -110,6 +118,10 @@ class NoVcpuThreads(ResctrlError):
 
 class ForeignGroup(ResctrlError):
     """A thread of the domain is in somebody else's monitoring group."""
+
+
+class ThrottledByCpu(ResctrlError):
+    """The domain's memory bandwidth is throttled by the group of its CPU, and monitoring it would end that."""
 
 
 class NotSettled(ResctrlError):

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The RFC's switch: look, plan, apply, and look again until what is wished is so."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from .. import errors
+from ..decide.outcome import Outcome, Result, result_of
+from ..decide.planning import CREATE, REMOVE, Operation, Plan, plan, simulate
+from ..decide.snapshot import Snapshot
+from ..decide.wish import Wish, Wishes
+from ..errors import ResctrlError
+from ..kernel.preflight import missing_monitoring
+from ..vms.domain import select
+from .steps import perform, said_of
+from .warn import warnings_of
+
+if t.TYPE_CHECKING:
+    from ..observe.host import Host
+    from ..vms.domain import Domain, Selected
+
+# How long a run tries: RMIDs come out of limbo once a second at best, and a domain may start threads while we look.
+_PATIENCE = 10.0
+_LONG_PAUSE = 0.5
+_PAUSE = 0.02
+
+
+def enforce(
+    host: Host,
+    names: t.Sequence[str],
+    wish: Wish,
+    *,
+    reserve: int = 0,
+    prune: bool = True,
+    ignore_inactive: bool = False,
+    check: bool = False,
+) -> Outcome:
+    """Make the wish true for the domains named, or in check mode say what that would take.
+
+    Never raises for one domain's sake: its result carries the error, and the others get all that can be done.
+    Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable, LockTimeout, Unreadable.
+    """
+    known = host.source.domains()
+    selected = select(names, known)
+    uuids = [one.domain.uuid for one in selected if one.domain]
+    wishes = Wishes(dict.fromkeys(uuids, wish), reserve, prune)
+    return Enforcement(host, known, selected, wishes, ignore_inactive).outcome(check)
+
+
+class Enforcement:
+    """Makes the wish of each selected domain true; `known` are all domains of the host.
+
+    A domain that is asked for by its name has to run, unless inactive ones are to be ignored, and is waited for while
+    it starts. One that a pattern or a policy stands for need not.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        known: t.Sequence[Domain],
+        selected: t.Sequence[Selected],
+        wishes: Wishes,
+        ignore_inactive: bool = False,
+    ) -> None:
+        self.host, self.known, self.selected, self.wishes = host, known, selected, wishes
+        # Those of which it is a failure that they do not run, by UUID
+        self.needed = frozenset(
+            one.domain.uuid for one in selected if one.domain and one.by_name and not ignore_inactive
+        )
+        # For each domain for which the kernel refused a step, why: it would refuse it again
+        self.refused: dict[str, ResctrlError] = {}
+        self.done: list[Operation] = []
+        # No more RMIDs than that can be had: the kernel has said so
+        self.most_rmids: int | None = None
+        self.before = Snapshot()
+
+    def outcome(self, check: bool = False) -> Outcome:
+        """Enforce, or in check mode predict, and say what came of it. Raises LockTimeout, Unreadable."""
+        missing = missing_monitoring(self.host.resctrl)
+        if missing:
+            self.before = after = self._snapshot()
+            enabled = [one.domain.uuid for one in after.running if self.wishes.enables(one.domain.uuid)]
+            failures: t.Mapping[str, ResctrlError] = dict.fromkeys(enabled, missing)
+        else:
+            after, failures = self._predict() if check else self._converge()
+        failures = {**failures, **self.refused, **self._absences(after)}
+        results = self._results(after, failures)
+        removed = {step.group for step in self.done if step.kind == REMOVE}
+        pruned = sorted(group for group in removed if group.uuid not in self.wishes.of or group in self.before.stale)
+        warnings = warnings_of(self.host, results, self.wishes, after, missing)
+        # Of a domain that was not asked for only a stale group can have been refused
+        left = [exc for uuid, exc in self.refused.items() if uuid not in self.wishes.of]
+        warnings += [f"A stale group was left: {exc}" for exc in left]
+        return Outcome(results, self.before, after, pruned, warnings)
+
+    def _results(self, after: Snapshot, failures: t.Mapping[str, ResctrlError]) -> list[Result]:
+        active = self._active()
+        done = said_of([step for step in self.done if step.uuid in active], after)
+        said = {**self._starting(after), **done}
+        results = []
+        for one in self.selected:
+            result = result_of(one, after, said)
+            if one.domain:
+                uuid = one.domain.uuid
+                result = result._replace(changed=uuid in done, error=failures.get(uuid))
+            results.append(result)
+        return results
+
+    def _active(self) -> set[str]:
+        return {one.uuid for one in self.known if one.active}
+
+    def _starting(self, after: Snapshot) -> dict[str, str]:
+        """What is said of domains that have not started yet: whoever enforces again later will find them running."""
+        return {uuid: exc.message for uuid, exc in after.absent.items() if isinstance(exc, errors.DomainStarting)}
+
+    def _absences(self, after: Snapshot) -> dict[str, ResctrlError]:
+        """Why domains that have to run, or to be seen, are a failure, by UUID."""
+        # The RFC's sentence, which is libvirt's VIR_ERR_OPERATION_INVALID
+        shut_off = errors.DomainNotRunning("Requested operation is not valid: domain is not running")
+        failures: dict[str, ResctrlError] = dict.fromkeys(self.needed - self._active(), shut_off)
+        gone = {uuid for uuid, exc in after.absent.items() if isinstance(exc, errors.DomainGone)}
+        stopped = gone - {one.uuid for one in self.host.source.domains() if one.active} if gone else set()
+        for uuid, exc in after.absent.items():
+            enabled = self.wishes.enables(uuid)
+            if isinstance(exc, errors.DomainUnseen) or (uuid in self.needed and enabled):
+                failures[uuid] = shut_off if uuid in stopped else exc
+        return failures
+
+    def _predict(self) -> tuple[Snapshot, t.Mapping[str, ResctrlError]]:
+        """What _converge would lead to, without doing it."""
+        self.before, planned = self._look()
+        self.done = list(planned.operations)
+        return simulate(self.before, planned.operations), planned.failures
+
+    def _converge(self) -> tuple[Snapshot, dict[str, ResctrlError]]:
+        """Plan and apply until nothing is left to do; the last look verifies. Returns what it saw, and the failures.
+
+        The first look is without the lock: where nothing is to be done, nobody is held up, and nothing is written.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        snapshot, planned = self._look()
+        self.before = snapshot
+        while planned.operations or self._awaited(snapshot):
+            passing: dict[str, ResctrlError] = {}
+            if planned.operations:
+                with self.host.resctrl.locked():
+                    passing = self._apply(self._look()[1].operations)
+            else:
+                time.sleep(_LONG_PAUSE)
+            snapshot, planned = self._look()
+            if time.monotonic() >= deadline:
+                return snapshot, {**planned.failures, **_unsettled(planned, passing)}
+            if passing:
+                limbo = any(isinstance(exc, errors.RmidsInLimbo) for exc in passing.values())
+                time.sleep(_LONG_PAUSE if limbo else _PAUSE)
+        return snapshot, dict(planned.failures)
+
+    def _awaited(self, snapshot: Snapshot) -> set[str]:
+        """Domains asked for by name that are starting."""
+        starting = {uuid for uuid, exc in snapshot.absent.items() if isinstance(exc, errors.DomainStarting)}
+        return {uuid for uuid in starting & self.needed if self.wishes.enables(uuid)}
+
+    def _snapshot(self) -> Snapshot:
+        return self.host.look(self.selected, self.known, self.wishes.whole, self.most_rmids)
+
+    def _look(self) -> tuple[Snapshot, Plan]:
+        """What there is, and what is to be done for those for whom the kernel has not refused it."""
+        snapshot = self._snapshot()
+        able = tuple(one for one in snapshot.running if one.domain.uuid not in self.refused)
+        planned = plan(dataclasses.replace(snapshot, running=able), self.wishes)
+        steps = tuple(step for step in planned.operations if step.uuid not in self.refused)
+        return snapshot, Plan(steps, planned.failures)
+
+    def _apply(self, steps: t.Iterable[Operation]) -> dict[str, ResctrlError]:
+        """Carry the steps out. A domain's first error ends its steps; returned are errors that may pass by time."""
+        stopped: dict[str, ResctrlError] = {}
+        done: list[Operation] = []
+        for step in steps:
+            if step.uuid in stopped:
+                continue
+            try:
+                perform(self.host, step)
+            except errors.RmidsExhausted:
+                # The numbers said that there is one. Another plan is needed, with no more than there are.
+                self._give_back([*self.done, *done])
+                return {}
+            except ResctrlError as exc:
+                stopped[step.uuid] = exc
+            else:
+                done.append(step)
+        self.done += done
+        passing = (errors.RmidsInLimbo, errors.Moved)
+        self.refused.update({uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)})
+        return {uuid: exc for uuid, exc in stopped.items() if isinstance(exc, passing)}
+
+    def _give_back(self, done: list[Operation]) -> None:
+        """Remove the groups that this run has made, and from now on plan with the RMIDs that the kernel has given."""
+        resctrl = self.host.resctrl
+        held = resctrl.groups()
+        self.most_rmids = len(held) + 1
+        made = {step.group for step in done if step.kind == CREATE}
+        for group in sorted(made.intersection(held)):
+            resctrl.remove(group)
+        self.done = [step for step in done if step.group not in made]
+
+
+def _unsettled(planned: Plan, passing: t.Mapping[str, ResctrlError]) -> dict[str, ResctrlError]:
+    """For each domain for which something is left to do, why."""
+    not_settled = errors.NotSettled(
+        f"The threads to be counted kept changing for {_PATIENCE:g} seconds", hint="Run again"
+    )
+    return {step.uuid: passing.get(step.uuid, not_settled) for step in planned.operations}
+

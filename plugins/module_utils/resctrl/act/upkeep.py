@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeping what is declared on a host so: what its agent does whenever a domain starts, stops or changes."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+from .. import errors
+from ..vms.domain import Selected
+from ..wish.files import load
+from ..wish.store import DIRECTORY, read_json, write_json
+from .enforcement import Enforcement
+
+if t.TYPE_CHECKING:
+    from ..decide.outcome import Outcome
+    from ..kernel.filesystem import Resctrl
+    from ..kernel.groups import Group
+    from ..observe.host import Host
+
+# A storm of changes (block jobs and guest agents rewrite the status files many times a second) costs one look a second
+_LOOK_EVERY = 1.0
+# A run ends after so many looks: what changes meanwhile starts another
+_MOST_LOOKS = 60
+
+# Where the agent notes which lasting troubles it has reported; gone after a reboot
+MEMORY = "/run/kvmops-resctrl/said.json"
+
+
+class Report(t.NamedTuple):
+    """What came of keeping up, a sentence each: what was done, who waits for an RMID, what else there is to know, and
+    what is not as declared.
+
+    `last`: the last look.  `failed`: there was an error, be it news or not.
+    """
+
+    done: list[str]
+    waiting: list[str]
+    warnings: list[str]
+    errors: list[str]
+    last: Outcome
+    failed: bool
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything is as declared, and was."""
+        return not (self.done or self.waiting or self.errors)
+
+
+def keep_up(
+    look: t.Callable[[], Outcome],
+    changed_at: t.Callable[[], int],
+    clock: t.Callable[[], float] = time.monotonic,
+    sleep: t.Callable[[float], None] = time.sleep,
+) -> list[Outcome]:
+    """Look, and look again until nothing has changed since the last look began; at most one look a second.
+
+    `changed_at` is a time that changes with every change. The first look is at once.
+    """
+    outcomes: list[Outcome] = []
+    while True:
+        began, seen = clock(), changed_at()
+        outcomes.append(look())
+        if seen == changed_at() or len(outcomes) >= _MOST_LOOKS:
+            return outcomes
+        sleep(max(0.0, began + _LOOK_EVERY - clock()))
+
+
+def enforce_policy(host: Host, directory: str = DIRECTORY, *, check: bool = False) -> Outcome:
+    """Make everything so that is declared or switched on this host, once.
+
+    Raises PolicyDamaged, NotRoot, LockTimeout, Unreadable.
+    """
+    policy = load(directory)
+    known = host.source.domains()
+    wishes = policy.wishes(one for one in known if one.active)
+    selected = [Selected(one.name, one, by_name=False) for one in known if one.uuid in wishes.of]
+    return Enforcement(host, known, selected, wishes).outcome(check)
+
+
+def report_on(outcomes: t.Sequence[Outcome], resctrl: Resctrl) -> Report:
+    """What to say of a series of looks: everything that was done, and what the last one left."""
+    last = outcomes[-1]
+    troubles = [result for result in last.results if result.error]
+    # To have to wait for an RMID is no error: the policy says who does
+    waiting = [one for one in troubles if isinstance(one.error, errors.RmidsExhausted)]
+    failures = [one for one in troubles if one not in waiting]
+    return Report(
+        [line for outcome in outcomes for line in _done(outcome, resctrl)],
+        [f"{one.name}: {one.error}" for one in waiting],
+        list(last.warnings),
+        [f"{one.name}: {one.error}" for one in failures],
+        last,
+        bool(failures),
+    )
+
+
+def _done(outcome: Outcome, resctrl: Resctrl) -> list[str]:
+    """What was done, a line each."""
+    lines = [f"{result.name}: {result.msg}" for result in outcome.results if result.changed and result.msg]
+    return lines + [f"Removed {resctrl.path(group)}: its domain is gone" for group in outcome.pruned]
+
+
+def news(report: Report, path: str = MEMORY) -> Report:
+    """The report without what the last one said too: a trouble that lasts is reported once.
+
+    Where nothing can be kept everything is news.
+    """
+    lasting = [*report.waiting, *report.warnings, *report.errors]
+    before = _said_before(path)
+    if sorted(before) != sorted(lasting):
+        try:
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            write_json(path, {"said": lasting})
+        except OSError:
+            return report
+    return report._replace(
+        waiting=[line for line in report.waiting if line not in before],
+        warnings=[line for line in report.warnings if line not in before],
+        errors=[line for line in report.errors if line not in before],
+    )
+
+
+def _said_before(path: str) -> list[str]:
+    try:
+        return read_json(path, _strings) or []
+    except errors.PolicyDamaged:
+        return []
+
+
+def _strings(content: t.Any) -> list[str]:  # noqa: ANN401  # what a file holds
+    said = content.get("said") if isinstance(content, dict) else None
+    if not isinstance(said, list):
+        raise ValueError("it has no list")
+    return [str(line) for line in said]
+
+
+def clear(resctrl: Resctrl) -> list[Group]:
+    """Remove every group of ours, whatever it counts; those that were removed.
+
+    Needs no libvirt: it ends all monitoring of ours on a host that is given up.
+    Raises LockTimeout, NotMounted, Refused, Unreadable.
+    """
+    removed = []
+    with resctrl.locked():
+        for group in resctrl.groups():
+            if group.uuid:
+                resctrl.remove(group)
+                removed.append(group)
+    return removed

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to be said about a run though it is no failure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..observe.bandwidth import caches_without_counter
+
+if t.TYPE_CHECKING:
+    from ..decide.outcome import Result
+    from ..decide.snapshot import Snapshot
+    from ..decide.status import DomainStatus
+    from ..decide.wish import Wishes
+    from ..errors import MonitoringMissing
+    from ..observe.host import Host
+
+
+def warnings_of(
+    host: Host, results: t.Sequence[Result], wishes: Wishes, after: Snapshot, missing: MonitoringMissing | None
+) -> list[str]:
+    """The warnings of a run, a sentence each; `after` is what it led to, `missing` why the host cannot monitor."""
+    disables = not any(wish.enabled for wish in wishes.of.values())
+    warnings = [f"Nothing is monitored on this host: {missing}"] if missing and disables else []
+    for status in (result.status for result in results if result.status and not result.error):
+        if status.forced_by and not wishes.enables(status.domain.uuid):
+            warnings.append(
+                f"Monitoring of domain '{status.domain.name}' cannot be switched off while it runs: "
+                f"it is forced by {status.forced_by} in its XML"
+            )
+        warnings += _of_cpu_groups(host, status, after)
+        warnings += _of_counters(host, status)
+    return [*warnings, *after.warnings, *_of_unjudged(host, after)]
+
+
+def _of_cpu_groups(host: Host, status: DomainStatus, after: Snapshot) -> list[str]:
+    """Whose count lacks a monitored domain, because it would be counted by CPU otherwise."""
+    groups = after.cpu_groups.get(status.domain.uuid, ())
+    if not any(group.uuid for group in status.groups):
+        return []
+    return [
+        f"Domain '{status.domain.name}' may run on CPU {host.resctrl.cpus_text(group)}, which "
+        f"{host.resctrl.path(group)} of {after.owner(group)} counts: while the domain is monitored, "
+        "what it uses there is not in that group's count"
+        for group in groups
+    ]
+
+
+def _of_counters(host: Host, status: DomainStatus) -> list[str]:
+    caches = caches_without_counter(host.resctrl, status.groups)
+    if not caches:
+        return []
+    where = ", ".join(map(str, caches))
+    return [
+        f"Domain '{status.domain.name}' is monitored without memory bandwidth on L3 cache {where}: no bandwidth "
+        "counter was free there. Disable another domain, then disable this one and enable it again"
+    ]
+
+
+def _of_unjudged(host: Host, after: Snapshot) -> list[str]:
+    if not after.unjudged:
+        return []
+    paths = ", ".join(host.resctrl.path(group) for group in sorted(after.unjudged))
+    return [f"It cannot be seen from here whether the domain of a group still runs, so the group was left: {paths}"]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What came of a query or a run, for each domain and as a whole. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import DomainNotFound, ResctrlError
+from .status import DomainStatus, status_of
+
+if t.TYPE_CHECKING:
+    from ..kernel.groups import Group
+    from ..vms.domain import Selected
+    from .snapshot import Snapshot
+
+
+class Result(t.NamedTuple):
+    """What came of one entry of the list of domains: what was done (`msg`), and what went wrong (`error`)."""
+
+    asked: str
+    status: DomainStatus | None
+    changed: bool = False
+    error: ResctrlError | None = None
+    msg: str = ""
+
+    @property
+    def name(self) -> str:
+        """The domain's name; where libvirt knows no such domain, what was asked for."""
+        return self.status.domain.name if self.status else self.asked
+
+
+class Outcome(t.NamedTuple):
+    """A whole run: a result per domain in the order asked, the snapshots before and after (in check mode: the predicted
+    one), the stale groups removed, and warnings.
+    """
+
+    results: list[Result]
+    before: Snapshot
+    after: Snapshot
+    pruned: t.Sequence[Group] = ()
+    warnings: t.Sequence[str] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything on the host was (in check mode: would be) changed."""
+        return bool(self.pruned) or any(result.changed for result in self.results)
+
+    @property
+    def statuses(self) -> list[DomainStatus]:
+        """The status of each domain that libvirt knows."""
+        return [result.status for result in self.results if result.status]
+
+
+def result_of(one: Selected, snapshot: Snapshot, said: t.Mapping[str, str]) -> Result:
+    """What a snapshot says of one entry, with the message by UUID."""
+    if one.domain:
+        return Result(one.asked, status_of(one.domain, snapshot), msg=said.get(one.domain.uuid, ""))
+    # libvirt's own sentence
+    missing = DomainNotFound(f"Domain not found: no domain with matching name '{one.asked}'")
+    return Result(one.asked, None, error=missing)

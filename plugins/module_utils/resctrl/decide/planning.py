@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The heart: from what is and what is wished to the operations between them. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .. import errors
+from ..kernel.groups import Group, leaving_group
+from .rationing import ration
+from .wanted import wanted_groups
+
+if t.TYPE_CHECKING:
+    from .snapshot import Running, Snapshot
+    from .wish import Wishes
+
+CREATE = "create"
+ASSIGN = "assign"
+REMOVE = "remove"
+
+
+class Operation(t.NamedTuple):
+    """One step: create or remove a group of ours, or assign the thread `tid` of the process `pid` to one."""
+
+    kind: str
+    group: Group
+    tid: int = 0
+    pid: int = 0
+
+    @property
+    def uuid(self) -> str:
+        """The domain that it is done for."""
+        return self.group.uuid
+
+
+class Plan(t.NamedTuple):
+    """The operations, in order, and why a domain (by UUID) is not as wished afterwards."""
+
+    operations: tuple[Operation, ...]
+    failures: t.Mapping[str, errors.ResctrlError]
+
+
+def plan(snapshot: Snapshot, wishes: Wishes) -> Plan:
+    """The operations that make the wishes true for the running domains.
+
+    Removals come first: they free RMIDs. If these do not suffice for all and are not to be rationed, nothing is done at
+    all, and each domain for which something was to be done fails with RmidsExhausted.
+    """
+    denied: t.Mapping[str, errors.ResctrlError] = {}
+    if wishes.ration:
+        wishes, denied = ration(snapshot, wishes)
+    wanted, failures = _wanted(snapshot, wishes)
+    removals = _removals(snapshot, wishes, wanted)
+    moves = [step for one in snapshot.running for step in _moves(one, wanted.get(one.domain.uuid, {}), snapshot)]
+    shortage = _shortage(removals, moves, snapshot, wishes.reserve)
+    if shortage:
+        needy = {one.domain.uuid for one in snapshot.running} & {step.uuid for step in [*removals, *moves]}
+        return Plan((), {**denied, **failures, **dict.fromkeys(needy, shortage)})
+    steps = [*removals, *moves]
+    room = snapshot.free_rmids - wishes.reserve + sum((step.kind == REMOVE) - (step.kind == CREATE) for step in steps)
+    departures, kept_too_much = _departures(snapshot, wanted, {step.tid for step in moves}, room)
+    return Plan((*steps, *departures), {**denied, **failures, **kept_too_much})
+
+
+_Wanted = t.Dict[str, t.Dict[Group, t.List[int]]]
+
+
+def _wanted(snapshot: Snapshot, wishes: Wishes) -> tuple[_Wanted, dict[str, errors.ResctrlError]]:
+    """UUID -> group of ours -> threads, for those to be enabled; and why one cannot be."""
+    wanted: _Wanted = {}
+    failures: dict[str, errors.ResctrlError] = {}
+    for running in snapshot.running:
+        uuid = running.domain.uuid
+        if wishes.enables(uuid):
+            try:
+                wanted[uuid] = wanted_groups(running, snapshot, wishes.of[uuid])
+            except errors.ResctrlError as exc:
+                failures[uuid] = exc
+    return wanted, failures
+
+
+def _removals(snapshot: Snapshot, wishes: Wishes, wanted: _Wanted) -> list[Operation]:
+    """Groups of ours that no wish needs: of disabled domains, below a CTRL_MON group left behind, and stale ones."""
+    removed: list[Group] = []
+    for running in snapshot.running:
+        uuid = running.domain.uuid
+        if uuid in wanted or (uuid in wishes.of and not wishes.enables(uuid)):
+            removed += sorted(snapshot.ours(uuid) - set(wanted.get(uuid, ())))
+    if wishes.prune:
+        kept = {group for groups in wanted.values() for group in groups}
+        removed += sorted(snapshot.stale - kept - set(removed))
+    return [Operation(REMOVE, group) for group in removed]
+
+
+def _moves(running: Running, wanted: t.Mapping[Group, t.Sequence[int]], snapshot: Snapshot) -> list[Operation]:
+    """Make the groups that are missing, and move the threads into them that are not there."""
+    ours = snapshot.ours(running.domain.uuid)
+    steps = [Operation(CREATE, group) for group in wanted if group not in ours]
+    for group, tids in wanted.items():
+        inside = snapshot.members.get(group, frozenset())
+        steps += [Operation(ASSIGN, group, tid, running.process.pid) for tid in tids if tid not in inside]
+    return steps
+
+
+def _departures(
+    snapshot: Snapshot, wanted: _Wanted, moved: t.Container[int], room: int
+) -> tuple[list[Operation], dict[str, errors.ResctrlError]]:
+    """Take threads out that a group of ours should not count; and for whom there is no RMID for it.
+
+    To take a thread out is to write to a CTRL_MON group's tasks, which may change its allocation. So they move into
+    another group of ours which is then removed. Until there is an RMID for that the group stays as it is: to remove it
+    first would mean to lose it, as long as the lines of its RMID are in the cache. `moved` threads go elsewhere anyway.
+    """
+    steps: list[Operation] = []
+    failures: dict[str, errors.ResctrlError] = {}
+    for running in snapshot.running:
+        for group, tids in wanted.get(running.domain.uuid, {}).items():
+            extra = [tid for tid in sorted(_extra(running, group, tids, snapshot)) if tid not in moved]
+            if extra and room < 1:
+                failures[running.domain.uuid] = _kept_too_much(running, snapshot)
+            elif extra:
+                door = leaving_group(group)
+                steps.append(Operation(CREATE, door))
+                steps += [Operation(ASSIGN, door, tid, _process(running, tid)) for tid in extra]
+                steps.append(Operation(REMOVE, door))
+    return steps, failures
+
+
+def _process(running: Running, tid: int) -> int:
+    """The process to check a thread against before it is moved; 0 for a stranger's."""
+    return running.process.pid if tid in running.process.threads else 0
+
+
+def _extra(running: Running, group: Group, tids: t.Sequence[int], snapshot: Snapshot) -> frozenset[int]:
+    """The threads that a group of ours counts and should not.
+
+    Threads that a vCPU's thread made inherit its group and may stay, or they would have to leave again and again. The
+    main thread is never such a one: it shows that the whole process was put in.
+    """
+    extra = snapshot.members.get(group, frozenset()) - set(tids)
+    return extra if running.process.pid in extra or not extra <= running.process.threads else frozenset()
+
+
+def _kept_too_much(running: Running, snapshot: Snapshot) -> errors.RmidsExhausted:
+    return errors.RmidsExhausted(
+        f"Domain '{running.domain.name}' stays monitored with more threads than wished: to take some out needs one "
+        f"free RMID for a moment, and none of {snapshot.num_rmids} is free (held by: {snapshot.holders()})",
+        hint="Disable another domain, or lower the reserve, and run again",
+    )
+
+
+def _shortage(
+    removals: t.Sequence[Operation], moves: t.Sequence[Operation], snapshot: Snapshot, reserve: int
+) -> errors.RmidsExhausted | None:
+    """RmidsExhausted if the steps leave fewer RMIDs than the reserve, unless they use no more than they free."""
+    needed, freed = sum(step.kind == CREATE for step in moves), len(removals)
+    free = snapshot.free_rmids + freed
+    if needed <= max(freed, free - reserve):
+        return None
+    reserved = f", {reserve} of them reserved" if reserve else ""
+    return errors.RmidsExhausted(
+        f"Out of RMIDs: {needed} needed, {free} free of {snapshot.num_rmids}{reserved} (held by: {snapshot.holders()})",
+        hint="Nothing was changed. Disable other domains, remove groups that nobody needs, or name fewer domains",
+    )
+
+
+def simulate(snapshot: Snapshot, operations: t.Iterable[Operation]) -> Snapshot:
+    """The snapshot that the operations would lead to, by the kernel's rules: check mode's and diff mode's "after"."""
+    groups, members = set(snapshot.groups), dict(snapshot.members)
+    location = dict(snapshot.location)
+    for step in operations:
+        if step.kind == CREATE:
+            groups.add(step.group)
+            members[step.group] = frozenset()
+        elif step.kind == REMOVE:
+            groups.discard(step.group)
+            for tid in members.pop(step.group, frozenset()):
+                location[tid] = step.group.parent
+        else:
+            previous = location.get(step.tid, step.group.parent)
+            if previous in members:
+                members[previous] = members[previous] - {step.tid}
+            members[step.group] = members[step.group] | {step.tid}
+            location[step.tid] = step.group
+    return dataclasses.replace(
+        snapshot,
+        location=location,
+        groups=frozenset(groups),
+        members=members,
+        stale=snapshot.stale & frozenset(members),
+        unjudged=snapshot.unjudged & frozenset(members),
+    )

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""More domains than RMIDs: who is monitored, and who has to wait. Pure, like the plan that it is made for."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import errors
+from .wanted import wanted_groups
+
+if t.TYPE_CHECKING:
+    from .snapshot import Running, Snapshot
+    from .wish import Wishes
+
+
+def ration(snapshot: Snapshot, wishes: Wishes) -> tuple[Wishes, dict[str, errors.ResctrlError]]:
+    """The wishes that the RMIDs suffice for, and for each domain that has to wait the error that says so.
+
+    The highest priority first; among equals those that are monitored already, then by name. A domain that has to wait
+    is treated as one to be disabled, so that its RMID goes to one that comes before it.
+    """
+    granted = dict(wishes.of)
+    denied: dict[str, errors.ResctrlError] = {}
+    needs: list[tuple[Running, int]] = []
+    others = [group for group in snapshot.groups - snapshot.stale if group.uuid not in wishes.of]
+    budget = snapshot.num_rmids - 1 - len(others) - wishes.reserve
+    for running in snapshot.running:
+        uuid = running.domain.uuid
+        if wishes.enables(uuid):
+            try:
+                needs.append((running, len(wanted_groups(running, snapshot, wishes.of[uuid]))))
+            except errors.ResctrlError:
+                # It will fail by itself, and keep what it has
+                budget -= len(snapshot.ours(uuid) - snapshot.stale)
+
+    def turn(need: tuple[Running, int]) -> tuple[int, bool, str]:
+        domain = need[0].domain
+        return (-wishes.of[domain.uuid].priority, not snapshot.ours(domain.uuid), domain.name)
+
+    for running, needed in sorted(needs, key=turn):
+        uuid = running.domain.uuid
+        # One that libvirt counts wholly needs none, even where the reserve is not there
+        if needed <= max(budget, 0):
+            budget -= needed
+            continue
+        granted[uuid] = wishes.of[uuid]._replace(enabled=False)
+        denied[uuid] = _waits(running, snapshot, first=not denied)
+    return wishes._replace(of=granted), denied
+
+
+def _waits(running: Running, snapshot: Snapshot, first: bool) -> errors.RmidsExhausted:
+    turn = "It is the next to be monitored when one is free" if first else "It is monitored when one is free for it"
+    return errors.RmidsExhausted(
+        f"Out of RMIDs: of {snapshot.num_rmids} none is left for domain '{running.domain.name}'",
+        hint=f"{turn}: give it a higher priority, or disable another",
+    )

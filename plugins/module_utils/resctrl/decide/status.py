@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a snapshot says about a domain: the answer to `virsh resctrl DOMAIN`. Pure."""
+
+from __future__ import annotations
+
+import types
+import typing as t
+
+from ..errors import DomainStarting
+from ..vms.domain import CACHETUNE
+
+if t.TYPE_CHECKING:
+    from ..kernel.groups import Group
+    from ..vms.domain import Domain
+    from .snapshot import Snapshot
+
+# The RFC's texts
+ENABLED = "Enabled"
+DISABLED = "Disabled"
+
+
+class DomainStatus(t.NamedTuple):
+    """The answer to `virsh resctrl DOMAIN`, and what it rests on.
+
+    `forced_by`: cachetune, memorytune, energytune or None.  `groups`: those that count the domain.
+    `counted`: group -> ids of the vCPUs that it counts.
+    `uncounted`: ids of the vCPUs that no group of ours or libvirt's counts.
+    `gone`: libvirt lists the domain as running, but its process is not there.  `starting`: not yet.
+    """
+
+    domain: Domain
+    enabled: bool = False
+    forced_by: str | None = None
+    groups: tuple[Group, ...] = ()
+    counted: t.Mapping[Group, tuple[int, ...]] = types.MappingProxyType({})
+    uncounted: tuple[int, ...] = ()
+    gone: bool = False
+    starting: bool = False
+
+    @property
+    def text(self) -> str:
+        """The RFC's words: Enabled, Disabled, Enabled (forced by cachetune); memorytune and energytune likewise."""
+        if self.forced_by:
+            return f"{ENABLED} (forced by {self.forced_by})"
+        return ENABLED if self.enabled else DISABLED
+
+
+def status_of(domain: Domain, snapshot: Snapshot) -> DomainStatus:
+    """The status of a domain: enabled as soon as a thread of it is counted by our group or by libvirt's.
+
+    How much of it is counted is told separately: after a hot-plug a domain is Enabled with an uncounted vCPU until the
+    next run.
+    """
+    process = snapshot.process_of(domain.uuid)
+    if process is None:
+        starting = isinstance(snapshot.absent.get(domain.uuid), DomainStarting)
+        return DomainStatus(domain, gone=domain.active and not starting, starting=starting)
+    ours = snapshot.ours(domain.uuid)
+    counted: dict[Group, tuple[int, ...]] = {}
+    uncounted: tuple[int, ...] = ()
+    for vcpu, tid in process.vcpus.items():
+        group = snapshot.group_of(tid)
+        counting = group if group in ours else snapshot.libvirts(group)
+        if counting:
+            counted[counting] = (*counted.get(counting, ()), vcpu)
+        else:
+            uncounted = (*uncounted, vcpu)
+    # With scope=domain a group of ours may hold only threads that are not vCPUs
+    populated = {group for group in ours if snapshot.members[group] & process.threads}
+    groups = tuple(sorted(populated | set(counted)))
+    forced_by = process.tuning or (CACHETUNE if any(group not in ours for group in groups) else None)
+    return DomainStatus(domain, bool(groups or forced_by), forced_by, groups, counted, uncounted)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which group of ours each thread of a domain belongs in, so that it is monitored. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import errors
+from ..kernel.groups import OTHER, Group, group_for
+
+if t.TYPE_CHECKING:
+    from .snapshot import Running, Snapshot
+    from .wish import Wish
+
+
+def wanted_groups(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Group, list[int]]:
+    """Group of ours -> the threads of a domain that belong in it, so that each in scope is counted by us or by libvirt.
+
+    Raises ForeignGroup, NoVcpuThreads, ThrottledByCpu.
+    """
+    process, domain = running.process, running.domain
+    scope = process.threads if wish.whole_process else process.vcpus.values()
+    if not scope:
+        raise errors.NoVcpuThreads(
+            f"Domain '{domain.name}' has no threads for its vCPUs",
+            hint="It runs them all in one thread: monitor the whole process (scope=domain)",
+        )
+    wanted: dict[Group, list[int]] = {}
+    for tid in sorted(scope):
+        group = snapshot.group_of(tid)
+        if snapshot.libvirts(group):
+            continue
+        if group.mon and not group.uuid and not wish.takeover:
+            raise _foreign(running, tid, group, snapshot)
+        if not group.path and not wish.leave_cpu_group:
+            _check_throttling(running, snapshot)
+        wanted.setdefault(group_for(domain.uuid, group), []).append(tid)
+    return wanted
+
+
+def _foreign(running: Running, tid: int, group: Group, snapshot: Snapshot) -> errors.ForeignGroup:
+    owner = snapshot.owner(group)
+    whose = "another program" if owner == OTHER else owner
+    return errors.ForeignGroup(
+        f"Thread {tid} of domain '{running.domain.name}' is in the group {group.path} of {whose}",
+        hint="Stop that monitoring first, or take its threads over (takeover=true)",
+    )
+
+
+def _check_throttling(running: Running, snapshot: Snapshot) -> None:
+    """Refuse to move a thread out of the reach of its CPU's CTRL_MON group where that group is throttled.
+
+    The kernel's software controller looks at what the group counts (mba_MBps; seen on 6.12 and 7.3), and the thread
+    would be counted by us. Raises ThrottledByCpu.
+    """
+    throttling = [group for group in snapshot.cpu_groups.get(running.domain.uuid, ()) if not group.mon]
+    if snapshot.throttles and throttling:
+        raise errors.ThrottledByCpu(
+            f"The memory bandwidth of domain '{running.domain.name}' is throttled by the group {throttling[0].path} of "
+            "the CPU that it may run on (resctrl is mounted with mba_MBps), and monitoring the domain would end that",
+            hint="Put the domain's threads into that group by another program, or accept it (leave_cpu_group=true)",
+        )

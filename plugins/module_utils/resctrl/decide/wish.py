@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wished for a host's domains: one value, wherever it comes from. Pure."""
+
+from __future__ import annotations
+
+import types
+import typing as t
+
+
+class Wish(t.NamedTuple):
+    """What is wished for a domain.
+
+    `enabled`: monitored or not.  `whole_process`: every thread of the process, not only those of the vCPUs.
+    `takeover`: take threads out of somebody else's MON groups (never out of libvirt's).
+    `leave_cpu_group`: move threads even where that ends the throttling by their CPU's group (mba_MBps).
+    `priority`: who is monitored where not all can be; the highest first.
+    """
+
+    enabled: bool = True
+    whole_process: bool = False
+    takeover: bool = False
+    leave_cpu_group: bool = False
+    priority: int = 0
+
+
+class Wishes(t.NamedTuple):
+    """Everything that is wished of a host: `of` is UUID -> wish; a domain without one is left alone.
+
+    `reserve`: RMIDs left untouched for others.  `prune`: remove stale groups of ours, of whatever domain.
+    `ration`: where not all can be monitored, monitor those of the highest priority; else change nothing.
+    """
+
+    of: t.Mapping[str, Wish] = types.MappingProxyType({})
+    reserve: int = 0
+    prune: bool = True
+    ration: bool = False
+
+    def enables(self, uuid: str) -> bool:
+        """Whether the domain is to be monitored."""
+        return uuid in self.of and self.of[uuid].enabled
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """The domains of which the whole process is to be counted."""
+        return frozenset(uuid for uuid, wish in self.of.items() if wish.enabled and wish.whole_process)

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mounted resctrl: its groups and their threads, the lock, and the only code that changes anything in it.
+
+It knows threads, but no domain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import os
+import time
+import typing as t
+
+from .. import errors
+from .files import read_if_there, read_text
+from .groups import ROOT, Group, parse_cpus, parse_tasks, parse_thread_groups
+from .mounts import REAL, Mount, parse_mounts
+
+DEFAULT_PATH = "/sys/fs/resctrl"
+
+# Others hold the lock for milliseconds: who keeps it for so long is stuck
+_LOCK_PATIENCE = 10.0
+# PROC_PID_INIT_INO of the kernel: the PID namespace that the machine started with
+_INITIAL_NAMESPACE = "pid:[4026531836]"
+_RESERVED = ("info", "mon_groups", "mon_data")
+
+
+class Resctrl:
+    """The resctrl filesystem mounted at `root`. `proc` is /proc, or a test's stand-in for it."""
+
+    def __init__(self, root: str = DEFAULT_PATH, proc: str = "/proc") -> None:
+        self.root = os.path.normpath(root)
+        self.proc = proc
+
+    def path(self, group: Group, *names: str) -> str:
+        """The absolute path of a group, or of a file in it."""
+        return os.path.join(self.root, group.path, *names).rstrip("/")
+
+    # -- the mount
+
+    def mounts(self) -> list[Mount]:
+        """Every place where resctrl is mounted (the kernel allows one, a bind mount may add others)."""
+        return parse_mounts(read_if_there(os.path.join(self.proc, "self/mounts")))
+
+    @functools.cached_property
+    def mount(self) -> Mount | None:
+        """The mount at our root, None if there is none."""
+        root = os.path.realpath(self.root)
+        return next((mount for mount in reversed(self.mounts()) if mount.path in (self.root, root)), None)
+
+    def generation_of_mount(self) -> int:
+        """A number that no other mount has, over remounts and reboots: the time of the root directory, in nanoseconds.
+
+        It is constant during a mount (kernels 6.1 to 7.3). 0 if the root is gone.
+        """
+        try:
+            return os.stat(self.root).st_ctime_ns
+        except OSError:
+            return 0
+
+    @functools.cached_property
+    def sees_every_thread(self) -> bool:
+        """Whether a `tasks` file lists all threads of its group, so that an empty one has none.
+
+        In a PID namespace of one's own it leaves out what is outside. A look-alike counts in one PID namespace, which
+        its source names.
+        """
+        try:
+            namespace = os.readlink(f"{self.proc}/self/ns/pid")
+        except OSError:
+            return False
+        if self.mount is None or self.mount.filesystem == REAL:
+            return namespace == _INITIAL_NAMESPACE
+        return namespace == self.mount.source
+
+    # -- groups and threads
+
+    def read(self, group: Group, name: str) -> str | None:
+        """A file of a group, None if it or the group is not there. Raises Unreadable."""
+        path = self.path(group, name)
+        try:
+            return read_text(path)
+        except OSError as exc:
+            _raise_unless_gone(exc, path)
+            return None
+
+    def groups(self) -> list[Group]:
+        """Every group but the root, each of which holds an RMID; in a stable order. Raises Unreadable."""
+        controls = [Group(name) for name in self._directories(ROOT.path) if name not in _RESERVED]
+        monitors = [
+            Group(parent.ctrl, name)
+            for parent in [ROOT, *controls]
+            for name in self._directories(os.path.join(parent.path, "mon_groups"))
+        ]
+        return sorted(controls + monitors)
+
+    def _directories(self, relative: str) -> list[str]:
+        path = os.path.join(self.root, relative)
+        try:
+            with os.scandir(path) as entries:
+                return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError as exc:
+            _raise_unless_gone(exc, path)
+            return []
+
+    def tasks(self, group: Group) -> frozenset[int]:
+        """The threads of a group; a CTRL_MON group's include those of its MON groups. Empty if the group is gone.
+
+        The kernel walks all threads of the system for it. Raises Unreadable.
+        """
+        return parse_tasks(self.read(group, "tasks") or "")
+
+    def cpus(self, group: Group) -> frozenset[int]:
+        """The CPUs whose threads, unless they are in a group of their own, are counted for the group. Never raises."""
+        return parse_cpus(self.cpus_text(group))
+
+    def cpus_text(self, group: Group) -> str:
+        """The same as the kernel prints it, such as 0-3,8."""
+        return read_if_there(self.path(group, "cpus_list")).strip()
+
+    def generation(self, group: Group) -> str | None:
+        """What no other group has, of whatever name, mount or boot (see generation_of_mount); None if it is gone."""
+        try:
+            return f"{self.generation_of_mount()}-{os.stat(self.path(group)).st_ino}"
+        except OSError:
+            return None
+
+    def group_of(self, pid: int, tid: int) -> Group | None:
+        """The group that the kernel says a thread is in; None where it does not say (before 5.6), or it has ended."""
+        try:
+            return parse_thread_groups(read_text(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups"))
+        except OSError:
+            return None
+
+    @functools.cached_property
+    def tells_groups(self) -> bool:
+        """Whether cpu_resctrl_groups exists and is about what is mounted at our root, not about a look-alike."""
+        return (
+            self.mount is not None
+            and self.mount.filesystem == REAL
+            and os.path.exists(f"{self.proc}/self/cpu_resctrl_groups")
+        )
+
+    # -- changes
+
+    def create(self, group: Group) -> None:
+        """Make a MON group of ours; one that exists already is taken as it is.
+
+        Raises RmidsExhausted (ENOSPC), RmidsInLimbo (EBUSY), Moved (its CTRL_MON group is gone), Refused.
+        """
+        path = self._own(group)
+        try:
+            os.mkdir(path, 0o755)
+        except FileExistsError:
+            return
+        except OSError as exc:
+            raise self._refusal(exc, "make the group", path) from exc
+
+    def remove(self, group: Group) -> None:
+        """Remove a group of ours; its threads fall back to its CTRL_MON group, its RMID goes to the limbo.
+
+        One that is gone already is fine. Raises Refused.
+        """
+        path = self._own(group)
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            raise self._refusal(exc, "remove the group", path) from exc
+
+    def assign(self, group: Group, tid: int) -> None:
+        """Move one thread into a group of ours; it leaves any other MON group.
+
+        One decimal id a write(2), as every kernel takes it: a list needs 6.7, and 0 would be ourselves.
+        Raises Moved (thread or group gone, or the thread is in another CTRL_MON group by now: EINVAL), Refused.
+        """
+        path = os.path.join(self._own(group), "tasks")
+        if tid <= 0:
+            raise ValueError(f"not a thread id: {tid}")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, b"%d\n" % tid)
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            raise self._refusal(exc, f"move thread {tid}", path) from exc
+
+    def _own(self, group: Group) -> str:
+        if not group.uuid or "/" in group.ctrl:
+            raise ValueError(f"not a group of ours: {group.path!r}")
+        return self.path(group)
+
+    def _refusal(self, exc: OSError, action: str, path: str) -> errors.ResctrlError:
+        """The typed error for a refused change. Read at once: any later command may clear last_cmd_status."""
+        said = f"Cannot {action} at {path}: {os.strerror(exc.errno or 0)}{self._last_command_status()}"
+        if exc.errno == errno.ENOSPC:
+            return errors.RmidsExhausted(said, path=path, hint="Free a monitoring group, or monitor fewer domains")
+        if exc.errno == errno.EBUSY:
+            hint = (
+                "Freed RMIDs wait until the cache has lost their lines: try again in some seconds, "
+                "or raise info/L3_MON/max_threshold_occupancy"
+            )
+            return errors.RmidsInLimbo(said, path=path, hint=hint)
+        # EINVAL: the text that tells the cause may have been cleared by another program already
+        if exc.errno in (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EINVAL):
+            return errors.Moved(said, path=path, hint="The domain or the group changed meanwhile: run again")
+        hint = "Look at the kernel's log, and whether resctrl is mounted read-write"
+        return errors.Refused(said, path=path, hint=hint)
+
+    def _last_command_status(self) -> str:
+        """The kernel's own words for the last failure, as a suffix; "" if it has none (it is a hint, and global)."""
+        lines = read_if_there(self.path(ROOT, "info/last_cmd_status")).strip().split("\n")
+        return f" ({lines[-1]})" if lines[-1] not in ("", "ok") else ""
+
+    @contextlib.contextmanager
+    def locked(self, patience: float = _LOCK_PATIENCE) -> t.Iterator[None]:
+        """Hold the lock that the kernel's document asks for ("Locking between applications") and libvirt and pqos take.
+
+        An exclusive flock(2) on the root directory. Raises LockTimeout after `patience` seconds, and NotMounted.
+        """
+        try:
+            descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as exc:
+            raise errors.NotMounted(f"resctrl at {self.root} went away: {exc.strerror}", path=self.root) from exc
+        try:
+            deadline = time.monotonic() + patience
+            while not _try_lock(descriptor):
+                if time.monotonic() >= deadline:
+                    raise errors.LockTimeout(
+                        f"Another program has held the lock on {self.root} for more than {patience:g} seconds",
+                        path=self.root,
+                        hint="Find it with 'fuser -v' on that directory (libvirt, pqos, another run?), then run again",
+                    )
+                time.sleep(0.01)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _raise_unless_gone(exc: OSError, path: str) -> None:
+    """What is not there (any more) is no error; what is there must be readable. Raises Unreadable."""
+    if exc.errno not in (errno.ENOENT, errno.ENODEV, errno.ENOTDIR):
+        said = f"Cannot read {path}: {os.strerror(exc.errno or 0)}"
+        raise errors.Unreadable(said, path=path, hint="Run again, or look at the kernel's log") from exc

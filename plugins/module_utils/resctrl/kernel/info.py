@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What resctrl's info directory says of the hardware: events, RMIDs, bandwidth counters, thresholds. Never raises."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import typing as t
+
+from .events import BANDWIDTH
+from .files import read_if_there
+from .groups import ROOT
+
+if t.TYPE_CHECKING:
+    from .filesystem import Resctrl
+
+# Each of them limits how many groups can be made (kernel 7.0 and later have the second)
+_RESOURCES = ("L3_MON", "PERF_PKG_MON")
+# The mode of mbm_assign_mode in which a group counts bandwidth only while it has a counter (AMD ABMC, Arm MPAM)
+ASSIGNABLE = "mbm_event"
+
+
+def _read(resctrl: Resctrl, name: str) -> str:
+    return read_if_there(resctrl.path(ROOT, "info", name))
+
+
+def features(resctrl: Resctrl) -> tuple[str, ...]:
+    """The events of the L3 (llc_occupancy, mbm_total_bytes, ...); empty where monitoring is missing.
+
+    mon_features also names the files by which an event can be configured (mbm_total_bytes_config): they are no events.
+    """
+    return tuple(word for word in _read(resctrl, "L3_MON/mon_features").split() if not word.endswith("_config"))
+
+
+def num_rmids(resctrl: Resctrl) -> int:
+    """How many RMIDs there are, the root's own included; 0 where monitoring is missing.
+
+    A group needs one of each monitoring resource, so the smallest number counts.
+    """
+    numbers = [_read(resctrl, f"{resource}/num_rmids").strip() for resource in _RESOURCES]
+    return min((int(number) for number in numbers if number), default=0)
+
+
+def max_threshold_occupancy(resctrl: Resctrl) -> int | None:
+    """The bytes of cache below which a freed RMID can be used again; None where it is not known."""
+    text = _read(resctrl, "L3_MON/max_threshold_occupancy").strip()
+    return int(text) if text else None
+
+
+def counts_elsewhere(resctrl: Resctrl) -> list[str]:
+    """Further monitoring resources of the kernel (such as MB_MON of a vendor's), by their directories in info."""
+    names = [os.path.basename(path) for path in glob.glob(resctrl.path(ROOT, "info", "*_MON"))]
+    return sorted(f"info/{name}" for name in names if name not in _RESOURCES)
+
+
+def assign_mode(resctrl: Resctrl) -> str | None:
+    """How bandwidth counters are given out: `default` or `mbm_event`; None on kernels that do not say (before 6.18)."""
+    match = re.search(r"\[(.+)\]", _read(resctrl, "L3_MON/mbm_assign_mode"))
+    return match.group(1) if match else None
+
+
+class Counters(t.NamedTuple):
+    """The assignable bandwidth counters of one L3 cache: how many there are, and how many are free."""
+
+    total: int
+    free: int
+
+
+def bandwidth_counters(resctrl: Resctrl) -> dict[int, Counters]:
+    """Cache id -> its assignable bandwidth counters; empty where groups need none (another mode than mbm_event)."""
+    if assign_mode(resctrl) != ASSIGNABLE:
+        return {}
+    free = parse_per_cache(_read(resctrl, "L3_MON/available_mbm_cntrs"))
+    total = parse_per_cache(_read(resctrl, "L3_MON/num_mbm_cntrs"))
+    return {cache: Counters(number, free.get(cache, 0)) for cache, number in total.items()}
+
+
+def configurations(resctrl: Resctrl) -> dict[str, dict[int, str]]:
+    """Event -> L3 cache id -> what it is configured to count there, in the kernel's words; where it can be changed.
+
+    That is a mask (BMEC: info/L3_MON/EVENT_config). Where counters are assigned, an event counts the same on all caches
+    (event_configs/EVENT/event_filter): the id is then -1.
+    """
+    found = {}
+    for event in BANDWIDTH:
+        masks = _read(resctrl, f"L3_MON/{event}_config").strip()
+        kinds = _read(resctrl, f"L3_MON/event_configs/{event}/event_filter").strip()
+        if kinds:
+            found[event] = {-1: kinds}
+        elif masks:
+            pairs = [part.partition("=") for part in masks.split(";")]
+            found[event] = {int(cache): mask for cache, _equals, mask in pairs}
+    return found
+
+
+def parse_per_cache(text: str) -> dict[int, int]:
+    """A number for each cache, as in `0=32;1=32`."""
+    pairs = [part.split("=") for part in text.strip().split(";") if "=" in part]
+    return {int(cache): int(number) for cache, number in pairs}
+
+
+def cache_sizes(system: str = "/sys/devices/system/cpu") -> dict[int, int]:
+    """L3 cache id -> its size in bytes, of the caches whose CPUs are online (Documentation/ABI, sysfs-devices-cpu)."""
+    sizes: dict[int, int] = {}
+    for directory in glob.glob(f"{system}/cpu[0-9]*/cache/index[0-9]*"):
+        if read_if_there(f"{directory}/level").strip() != "3":
+            continue
+        match = re.fullmatch(r"([0-9]+)K", read_if_there(f"{directory}/size").strip())
+        cache = read_if_there(f"{directory}/id").strip()
+        if match and cache.isdigit():
+            sizes[int(cache)] = int(match.group(1)) * 1024
+    return sizes

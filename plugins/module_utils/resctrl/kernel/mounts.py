@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where resctrl is mounted, as /proc/self/mounts tells. Pure."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+REAL = "resctrl"
+# A look-alike, as tests use it
+LOOK_ALIKE = "fuse.resctrl"
+
+
+class Mount(t.NamedTuple):
+    """A mounted resctrl: where, as what, its options as the kernel prints them, and its source."""
+
+    path: str
+    filesystem: str
+    options: tuple[str, ...]
+    source: str = ""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be changed through this mount."""
+        return "ro" in self.options
+
+    @property
+    def throttles(self) -> bool:
+        """Whether the kernel's software controller throttles groups by the bandwidth that they count (mba_MBps)."""
+        return "mba_MBps" in self.options
+
+
+def parse_mounts(text: str) -> list[Mount]:
+    """The resctrl mounts of a /proc/self/mounts. Blanks in a path are octal escapes there (proc(5))."""
+    found = []
+    for line in text.split("\n"):
+        fields = line.split(" ")
+        if len(fields) >= 4 and fields[2] in (REAL, LOOK_ALIKE):
+            path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), fields[1])
+            found.append(Mount(path, fields[2], tuple(fields[3].split(",")), fields[0]))
+    return found

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading what the groups of domains have counted, once or twice."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ..decide.samples import Part, Sample, outermost
+from ..kernel.counters import cache_generations, read_group
+from ..kernel.events import GONE, NOT_ENABLED, UNSUPPORTED
+from ..kernel.info import ASSIGNABLE, assign_mode, configurations, features
+
+if t.TYPE_CHECKING:
+    from ..decide.status import DomainStatus
+    from ..kernel.filesystem import Resctrl
+
+
+class Statistics(t.NamedTuple):
+    """What was counted for a domain: its status, the last sample, and with two samples the one before."""
+
+    status: DomainStatus
+    sample: Sample
+    before: Sample | None = None
+
+
+def statistics(resctrl: Resctrl, statuses: t.Sequence[DomainStatus], interval: float | None) -> list[Statistics]:
+    """Sample each domain, once or, `interval` seconds apart, twice. In the order of `statuses`. Never raises."""
+    first = _sample_all(resctrl, statuses)
+    if interval is None:
+        return [Statistics(status, one) for status, one in zip(statuses, first)]
+    time.sleep(interval)
+    second = _sample_all(resctrl, statuses)
+    return [Statistics(status, now, then) for status, then, now in zip(statuses, first, second)]
+
+
+def _sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sample]:
+    # What is the same for all domains
+    empty = Sample({}, {}, features(resctrl), 0.0, "", cache_generations(resctrl), configurations(resctrl))
+    assignable = assign_mode(resctrl) == ASSIGNABLE
+    return [_sample(resctrl, status, empty, assignable) for status in statuses]
+
+
+def _sample(resctrl: Resctrl, status: DomainStatus, empty: Sample, assignable: bool) -> Sample:
+    """Read the counters of a domain's groups. A group's generation is looked up after its counters."""
+    seconds, events = time.monotonic(), empty.events
+    if not status.groups:
+        return empty._replace(seconds=seconds, reason=_why_nothing_counts(status, events))
+    parts = {
+        group: Part(read_group(resctrl, group, events, assignable), resctrl.generation(group))
+        for group in outermost(status.groups)
+    }
+    others = {group: resctrl.generation(group) for group in status.groups if group not in parts}
+    generations = {**others, **{group: part.generation for group, part in parts.items()}}
+    return empty._replace(parts=parts, generations=dict(sorted(generations.items())), seconds=seconds)
+
+
+def _why_nothing_counts(status: DomainStatus, events: t.Sequence[str]) -> str:
+    # Forced, but without a group: libvirt's is in the XML, but another program removed it
+    if status.gone or status.forced_by:
+        return GONE
+    return NOT_ENABLED if events or not status.domain.active else UNSUPPORTED

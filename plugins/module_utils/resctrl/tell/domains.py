@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What came of a query or a run, for each domain, as plain data and as sentences."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..act.steps import named
+from ..decide.status import DomainStatus, status_of
+from ..vms.domain import Domain
+
+if t.TYPE_CHECKING:
+    from ..decide.outcome import Outcome, Result
+    from ..decide.snapshot import Snapshot
+    from ..kernel.filesystem import Resctrl
+
+
+def describe_domain(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
+    """One item of the return value `domains`."""
+    # Where libvirt knows no such domain, there is only what was asked for
+    status, error = result.status or DomainStatus(Domain(result.asked, "", False)), result.error
+    return {
+        "name": result.name,
+        "uuid": status.domain.uuid or None,
+        "active": status.domain.active,
+        "status": status.text if result.status else None,
+        "enabled": status.enabled,
+        "starting": status.starting,
+        "forced_by": status.forced_by,
+        "changed": result.changed,
+        "failed": error is not None,
+        "msg": str(error) if error else result.msg,
+        "code": error.code if error else None,
+        "groups": [resctrl.path(group) for group in status.groups],
+        "vcpus": describe_vcpus(status),
+    }
+
+
+def describe_vcpus(status: DomainStatus) -> dict[str, list[int]]:
+    """Which of a domain's vCPUs are counted, and which are not, by their ids."""
+    return {
+        "counted": sorted(vcpu for vcpus in status.counted.values() for vcpu in vcpus),
+        "uncounted": list(status.uncounted),
+    }
+
+
+def describe_failures(results: t.Sequence[Result]) -> str:
+    """One sentence for all domains that failed; "" if none did. A single one is named unless asked for alone."""
+    failed = [result for result in results if result.error]
+    sentences = sorted({str(result.error) for result in failed})
+    if not failed:
+        return ""
+    if len(sentences) > 1:
+        each = "; ".join(f"{result.name}: {result.error}" for result in failed)
+        return f"{len(failed)} of {len(results)} domains failed: {each}"
+    (sentence,) = sentences
+    alone = len(results) == 1 and results[0].asked == results[0].name
+    if len(failed) > 1 or alone or f"'{failed[0].name}'" in sentence:
+        return sentence
+    return f"{failed[0].name}: {sentence}"
+
+
+def describe_snapshot(outcome: Outcome, snapshot: Snapshot, resctrl: Resctrl) -> str:
+    """One side of diff mode: each domain's status with the groups that count it, then the stale groups of ours."""
+    lines = []
+    for domain in (status.domain for status in outcome.statuses):
+        status = status_of(domain, snapshot)
+        lines.append(f"{domain.name}: {status.text}")
+        lines += [f"  {resctrl.path(group)}: {named(status.counted.get(group, ()))}" for group in status.groups]
+    lines += [f"{resctrl.path(group)}: stale" for group in sorted(snapshot.stale & set(outcome.pruned))]
+    return "".join(f"{line}\n" for line in lines)

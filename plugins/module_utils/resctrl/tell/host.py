@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host offers, and what it lacks, as plain data."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import Unreadable
+from ..kernel.counters import cache_directories
+from ..kernel.events import BANDWIDTH, OCCUPANCY
+from ..kernel.info import (
+    assign_mode,
+    bandwidth_counters,
+    cache_sizes,
+    counts_elsewhere,
+    features,
+    max_threshold_occupancy,
+)
+from ..kernel.preflight import missing_monitoring
+from ..observe.bandwidth import caches_without_counter
+from ..observe.cpu_groups import damage
+
+if t.TYPE_CHECKING:
+    from ..decide.outcome import Outcome
+    from ..decide.snapshot import Snapshot
+    from ..kernel.filesystem import Resctrl
+    from ..kernel.groups import Group
+
+
+def problems(resctrl: Resctrl, outcome: Outcome) -> list[str]:
+    """What is missing on a host, a sentence each, with what to do; empty where everything is there."""
+    missing = missing_monitoring(resctrl)
+    if missing:
+        return [str(missing)]
+    return [
+        *_of_the_mount(resctrl),
+        *_of_the_hardware(resctrl),
+        *_of_rmids(resctrl, outcome.after),
+        *_of_counters(resctrl, outcome),
+        *outcome.warnings,
+        *(damage(resctrl, group) for group in sorted(outcome.after.members) if resctrl.cpus(group)),
+    ]
+
+
+def _of_the_mount(resctrl: Resctrl) -> list[str]:
+    if resctrl.mount and resctrl.mount.read_only:
+        return [
+            f"resctrl at {resctrl.root} is mounted read-only, so nothing can be switched on or off: "
+            f"mount -o remount,rw {resctrl.root}"
+        ]
+    return []
+
+
+def _of_the_hardware(resctrl: Resctrl) -> list[str]:
+    found, events = [], features(resctrl)
+    if OCCUPANCY not in events:
+        found.append("The CPU does not count cache occupancy, so resctrl.cmt is null: use the bandwidth values")
+    if set(BANDWIDTH) & set(events):
+        return found
+    elsewhere = counts_elsewhere(resctrl)
+    if elsewhere:
+        found.append(
+            f"Memory bandwidth is not counted for each L3 cache (it is not in info/L3_MON), so these values are null: "
+            f"this kernel counts it in {', '.join(elsewhere)}, which this collection does not read"
+        )
+    else:
+        found.append("The CPU does not count memory bandwidth, so these values are null: use the cache occupancy")
+    return found
+
+
+def _of_rmids(resctrl: Resctrl, snapshot: Snapshot) -> list[str]:
+    found = []
+    if snapshot.free_rmids <= 0:
+        found.append(
+            f"All {snapshot.num_rmids} RMIDs are in use ({snapshot.holders()}): remove groups that nobody needs"
+        )
+    if max_threshold_occupancy(resctrl) == 0:
+        found.append(
+            "info/L3_MON/max_threshold_occupancy is 0, so that a freed RMID cannot be used again before the cache has "
+            "lost all of its lines: write a number of bytes, such as a thousandth of the cache's size"
+        )
+    return found
+
+
+def _of_counters(resctrl: Resctrl, outcome: Outcome) -> list[str]:
+    """Bandwidth counters that do not suffice for all (AMD ABMC, Arm MPAM)."""
+    counters = bandwidth_counters(resctrl)
+    if not counters:
+        return []
+    found = []
+    full = [str(cache) for cache, one in counters.items() if one.free == 0]
+    if full:
+        found.append(
+            f"No bandwidth counter is free on L3 cache {', '.join(full)}: a domain that is enabled now is monitored "
+            "without memory bandwidth there"
+        )
+    without = [one.domain.name for one in outcome.statuses if caches_without_counter(resctrl, one.groups)]
+    if without:
+        found.append(
+            f"{len(without)} monitored domains have no bandwidth counter: {', '.join(without)}. Their cache occupancy "
+            "is counted, their memory bandwidth is not"
+        )
+    return found
+
+
+def describe_host(resctrl: Resctrl, outcome: Outcome) -> dict[str, t.Any]:
+    """What the host offers: the return value `host`."""
+    mount, snapshot, sizes = resctrl.mount, outcome.after, cache_sizes()
+    held = snapshot.held_by() if snapshot.num_rmids else {}
+    return {
+        "supported": missing_monitoring(resctrl) is None,
+        "mounted": mount is not None,
+        "mount_options": list(mount.options) if mount else [],
+        "features": list(features(resctrl)),
+        "rmids": {
+            **snapshot.rmids(),
+            "held_by": [
+                {
+                    "owner": owner,
+                    "rmids": len(groups),
+                    "groups": [{"path": resctrl.path(one), "threads": _threads(resctrl, one)} for one in groups],
+                }
+                for owner, groups in sorted(held.items())
+            ],
+        },
+        "caches": [{"id": cache, "size": sizes.get(cache)} for cache in cache_directories(resctrl)],
+        "mbm_assign_mode": assign_mode(resctrl),
+        "counters": [
+            {"cache": cache, "total": one.total, "free": one.free}
+            for cache, one in bandwidth_counters(resctrl).items()
+        ],
+        "problems": problems(resctrl, outcome),
+    }
+
+
+def _threads(resctrl: Resctrl, group: Group) -> int | None:
+    """How many threads a group has; None where that cannot be read, or is not the group's alone (the root's)."""
+    if not group.path:
+        return None
+    try:
+        return len(resctrl.tasks(group))
+    except Unreadable:
+        return None

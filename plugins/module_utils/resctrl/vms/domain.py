@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""libvirt's domains: what is known of each, and which of them a task asks for. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import typing as t
+
+CACHETUNE = "cachetune"
+MEMORYTUNE = "memorytune"
+ENERGYTUNE = "energytune"
+
+# libvirt cuts a machine's name when it has reached so many characters (virDomainDriverGenerateMachineName)
+_MACHINE_NAME = 64
+
+
+class Domain(t.NamedTuple):
+    """A domain as libvirt lists it. `uuid` is in canonical form (lower case, with dashes).
+
+    `id` is libvirt's number of a running domain, another one after each start; 0 of one that is shut off.
+    """
+
+    name: str
+    uuid: str
+    active: bool
+    id: int = 0
+
+
+class Process(t.NamedTuple):
+    """The process of a running domain.
+
+    `vcpus` maps a vCPU's id to its thread, `threads` are all threads of the process. `tuning` is cachetune, memorytune
+    or energytune where the live XML has such an element with a group behind it, else None.
+    """
+
+    pid: int
+    vcpus: t.Mapping[int, int]
+    threads: frozenset[int]
+    tuning: str | None = None
+
+
+class Selected(t.NamedTuple):
+    """What one entry of a task's list of names stands for; `domain` is None where libvirt knows no such domain.
+
+    `by_name`: the entry names this domain and no other. A pattern stands for whatever runs.
+    """
+
+    asked: str
+    domain: Domain | None
+    by_name: bool = True
+
+
+def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected]:
+    """What a list of names, UUIDs and shell patterns stands for, in the order asked, each domain once.
+
+    A name wins over a UUID, a UUID over a pattern; patterns (with *, ? or [) select running domains only and may match
+    none. A name or UUID that libvirt does not know gives an entry without a domain.
+    """
+    by_name = {domain.name: domain for domain in domains}
+    by_uuid = {domain.uuid: domain for domain in domains}
+    selected: dict[str, Selected] = {}
+    for word in asked:
+        domain = by_name.get(word) or by_uuid.get(canonical_uuid(word))
+        if domain is not None:
+            selected.setdefault(domain.uuid, Selected(word, domain))
+        elif is_pattern(word):
+            for one in domains:
+                if one.active and fnmatch.fnmatchcase(one.name, word):
+                    selected.setdefault(one.uuid, Selected(word, one, by_name=False))
+        else:
+            selected.setdefault(word, Selected(word, None))
+    return list(selected.values())
+
+
+def is_pattern(word: str) -> bool:
+    """Whether a word that names no domain is a shell pattern."""
+    return re.search(r"[*?\[]", word) is not None
+
+
+def canonical_uuid(word: str) -> str:
+    """A UUID as libvirt prints it, whatever way it was written; other words come back as they are."""
+    digits = word.lower().replace("-", "")
+    if not re.fullmatch(r"[0-9a-f]{32}", digits):
+        return word
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def machine_name(domain: Domain, driver: str = "qemu") -> str:
+    """What libvirt calls a running domain towards systemd, and its groups after (virDomainDriverGenerateMachineName).
+
+    DRIVER-ID-NAME. Of the name it keeps ASCII letters, digits, dots and dashes; of several dots and dashes in a row the
+    first; none in front or at the end. The whole is cut at 64 characters.
+    """
+    kept = re.sub(r"[^A-Za-z0-9.-]", "", domain.name)
+    kept = re.sub(r"([.-])[.-]+", r"\1", kept).lstrip(".-")
+    return f"{driver}-{domain.id}-{kept}"[:_MACHINE_NAME].rstrip(".-")

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a host's domains come from: one object that lists them and finds their processes."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .. import errors
+from .domain import Domain, Process
+from .domain_xml import Status, parse_domain
+
+if t.TYPE_CHECKING:
+    from .processes import Processes
+
+STATE_DIRECTORY = "/run/libvirt/qemu"
+
+
+class Source:
+    """libvirt's domains on this host. `state` is where libvirt's driver keeps the status files of running domains.
+
+    `sees_all` says whether a process that is not seen is not there (Resctrl.sees_every_thread).
+    """
+
+    def __init__(self, state: str, processes: Processes, sees_all: t.Callable[[], bool]) -> None:
+        self.state = state
+        self.processes = processes
+        self._sees_all = sees_all
+        self._parsed: dict[bytes, tuple[tuple[int, int, int], Status | None]] = {}
+
+    @property
+    def driver(self) -> str:
+        """libvirt's driver (qemu), which its machine names begin with."""
+        return os.path.basename(self.state)
+
+    def domains(self) -> list[Domain]:
+        """Every domain, running or not, by name.
+
+        Raises NotRoot, UriRefused, LibvirtMissing, LibvirtUnreachable.
+        """
+        if os.geteuid() != 0:
+            raise errors.NotRoot("resctrl and libvirt's status files belong to root", hint="Run as root (become: true)")
+        return sorted(self.list(), key=lambda domain: domain.name)
+
+    def list(self) -> t.Iterable[Domain]:
+        """Every domain, in any order."""
+        raise NotImplementedError
+
+    def look(self) -> None:
+        """Look at processes anew from now on."""
+        self.processes.look()
+
+    def sees_all(self) -> bool:
+        """Whether a process that is not seen is certainly not there."""
+        return self._sees_all() and self.processes.are_visible()
+
+    def find(self, domain: Domain) -> Process:
+        """The process of a running domain. Raises DomainStarting, DomainGone, DomainUnseen, NotRoot."""
+        status = self._status(domain)
+        pid = self._pid(domain, status)
+        threads = self.processes.threads(pid)
+        if not threads:
+            raise self._absence(domain, status)
+        vcpus = dict(status.vcpus)
+        if not vcpus or not threads.issuperset(vcpus.values()):
+            vcpus = self.processes.vcpus_by_name(pid)
+        if not vcpus and status.starting:
+            raise _starting(domain)
+        return Process(pid, dict(sorted(vcpus.items())), threads, status.tuning)
+
+    def _pid(self, domain: Domain, status: Status) -> int:
+        """The process whose threads the vCPUs are; 0 if none is found.
+
+        Mostly it is the one in the status file. That may be a wrapper that waits for its child, or a number of another
+        PID namespace.
+        """
+        processes, tids = self.processes, frozenset(status.vcpus.values())
+        if tids and processes.threads(status.pid) >= tids and processes.runs(status.pid, domain.uuid):
+            return status.pid
+        if tids:
+            pid = processes.process_of(min(tids))
+            if processes.runs(pid, domain.uuid) and processes.threads(pid) >= tids:
+                return pid
+        elif processes.runs(status.pid, domain.uuid) and processes.vcpus_by_name(status.pid):
+            return status.pid
+        candidates = processes.with_uuid(domain.uuid)
+        return max(candidates, key=self._likelihood, default=0)
+
+    def _likelihood(self, pid: int) -> tuple[int, int]:
+        """How likely a process is the QEMU itself, and no wrapper around it."""
+        return (len(self.processes.vcpus_by_name(pid)), len(self.processes.threads(pid)))
+
+    def _absence(self, domain: Domain, status: Status) -> errors.ResctrlError:
+        if status.starting and not status.pid:
+            return _starting(domain)
+        if not self.sees_all():
+            return errors.DomainUnseen(
+                f"The process of domain '{domain.name}' cannot be seen from here",
+                hint="Its QEMU runs in another PID namespace (a container's), or /proc hides it (hidepid): run in the "
+                "namespace of the host, with the capability CAP_SYS_PTRACE",
+            )
+        return errors.DomainGone(
+            f"libvirt lists domain '{domain.name}' as running, but it has no process",
+            hint="It stopped just now, or its QEMU died while libvirtd was down: run again, or see 'virsh list'",
+        )
+
+    # -- status files
+
+    def _status(self, domain: Domain) -> Status:
+        """What the status file says; nothing where there is none or it is another domain's of that name."""
+        name = domain.name
+        if "/" in name or "\0" in name:
+            return Status()
+        try:
+            status = self.parse_file(os.path.join(os.fsencode(self.state), os.fsencode(name) + b".xml"))
+        except PermissionError as exc:
+            raise errors.NotRoot(
+                f"Cannot read libvirt's status files in {self.state}",
+                path=self.state,
+                hint="Run as root (become: true)",
+            ) from exc
+        except OSError:
+            return Status()
+        return status if status and status.uuid == domain.uuid else Status()
+
+    def parse_file(self, path: bytes) -> Status | None:
+        """A file of libvirt's, parsed anew only if it has changed; None if it describes no domain. Raises OSError.
+
+        libvirt writes NAME.xml.new and renames it, so a file is never half written.
+        """
+        found = os.stat(path)
+        key = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if path not in self._parsed or self._parsed[path][0] != key:
+            with open(path, "rb") as file:
+                content = file.read()
+            try:
+                self._parsed[path] = (key, parse_domain(content))
+            except ValueError:
+                self._parsed[path] = (key, None)
+        return self._parsed[path][1]
+
+
+def _starting(domain: Domain) -> errors.DomainStarting:
+    return errors.DomainStarting(
+        f"Domain '{domain.name}' is starting: its QEMU has no threads for vCPUs yet",
+        hint="Run again when it is up",
+    )

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files in which a host keeps what is wished: policy.json, declared as a whole, and switches.json, one by one."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .. import errors
+from .policy import Policy, parse_policy, parse_switches
+from .store import DIRECTORY, locked, read_json, write_json
+
+POLICY = "policy.json"
+SWITCHES = "switches.json"
+# Where systemd notes that the timer, which enforces the policy, starts with the host
+_ENFORCER = "/etc/systemd/system/timers.target.wants/kvmops-resctrl.timer"
+
+
+def load(directory: str = DIRECTORY) -> Policy:
+    """What is wished on a host; where nothing was ever declared or switched, nothing.
+
+    Raises PolicyDamaged, and then nothing must be changed: what cannot be read is not a wish to switch anything off.
+    """
+    declared = read_json(os.path.join(directory, POLICY), parse_policy)
+    return (declared or Policy())._replace(switches=_switches(directory))
+
+
+def _switches(directory: str) -> dict[str, bool]:
+    return read_json(os.path.join(directory, SWITCHES), parse_switches) or {}
+
+
+def switch(changes: t.Mapping[str, bool], directory: str = DIRECTORY, *, check: bool = False) -> bool:
+    """Note that domains (by UUID) are to be monitored, or not, whenever they run. Whether that changes anything.
+
+    With `check`, only says so. Raises PolicyDamaged, Refused, LockTimeout.
+    """
+    if check or not changes:
+        before = _switches(directory)
+        return {**before, **changes} != before
+    try:
+        os.makedirs(directory, 0o755, exist_ok=True)
+        with locked(directory):
+            before = _switches(directory)
+            after = {**before, **changes}
+            if after != before:
+                table = {uuid: "enabled" if on else "disabled" for uuid, on in sorted(after.items())}
+                write_json(os.path.join(directory, SWITCHES), table)
+            return after != before
+    except OSError as exc:
+        raise errors.Refused(
+            f"Cannot note the switch in {directory}: {exc.strerror}", path=directory, hint="Is the filesystem writable?"
+        ) from exc
+
+
+def is_enforced() -> bool:
+    """Whether something on this host makes the policy so when a domain starts (role monitor)."""
+    return os.path.lexists(_ENFORCER)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is declared for the domains of a host, whenever they run, and what was switched ad hoc. Pure.
+
+The declaration is written as a whole by whoever manages the host. Switches are written one by one: each is about one
+domain, and wins over the declaration.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import types
+import typing as t
+
+from ..decide.wish import Wish, Wishes
+from ..vms.domain import canonical_uuid
+
+if t.TYPE_CHECKING:
+    from ..vms.domain import Domain
+
+_STATES = {"enabled": True, "disabled": False, "unmanaged": None}
+_SCOPES = {"vcpus": False, "domain": True}
+_KEYS = frozenset(("default", "domains", "reserve_rmids", "scope"))
+_KEYS_OF_A_RULE = frozenset(("name", "state", "priority"))
+
+
+class Rule(t.NamedTuple):
+    """What is declared for one name, UUID or shell pattern. `enabled` None: left as it is."""
+
+    name: str
+    enabled: bool | None
+    priority: int = 0
+
+    def names(self, domain: Domain) -> bool:
+        """Whether the rule is for this domain and no other."""
+        return self.name == domain.name or canonical_uuid(self.name) == domain.uuid
+
+
+class Policy(t.NamedTuple):
+    """Everything that is wished on a host.
+
+    `default`: for domains that no rule is for.
+    `rules`: a name or UUID wins over patterns, the first pattern over the next.
+    `reserve`: RMIDs left untouched for others.
+    `whole_process`: what is counted.
+    `switches`: UUID -> on or off.
+    """
+
+    default: bool | None = None
+    rules: tuple[Rule, ...] = ()
+    reserve: int = 0
+    whole_process: bool = False
+    switches: t.Mapping[str, bool] = types.MappingProxyType({})
+
+    def rule_for(self, domain: Domain) -> Rule | None:
+        """The rule for a domain, its switch apart; None if there is none, so that the default holds."""
+        exact = [rule for rule in self.rules if rule.names(domain)]
+        patterns = [rule for rule in self.rules if fnmatch.fnmatchcase(domain.name, rule.name)]
+        return next(iter(exact + patterns), None)
+
+    def wish_for(self, domain: Domain) -> Wish | None:
+        """What is wished for a domain; None: it is left as it is."""
+        rule = self.rule_for(domain)
+        enabled = self.switches.get(domain.uuid, rule.enabled if rule else self.default)
+        if enabled is None:
+            return None
+        return Wish(enabled, self.whole_process, priority=rule.priority if rule else 0)
+
+    def wishes(self, domains: t.Iterable[Domain]) -> Wishes:
+        """The wishes for these domains, of those that are not left as they are."""
+        found = {domain.uuid: self.wish_for(domain) for domain in domains}
+        return Wishes({uuid: wish for uuid, wish in found.items() if wish is not None}, self.reserve, ration=True)
+
+
+def parse_policy(content: t.Any) -> Policy:  # noqa: ANN401  # what a file holds
+    """The policy in a JSON document. Raises ValueError with a sentence."""
+    _check_keys(content, _KEYS, "the policy")
+    domains = content.get("domains", [])
+    if not isinstance(domains, list):
+        raise ValueError("domains is no list")
+    return Policy(
+        _choice(content.get("default", "unmanaged"), _STATES, "default"),
+        tuple(_rule(one) for one in domains),
+        _number(content.get("reserve_rmids", 0), "reserve_rmids", least=0),
+        bool(_choice(content.get("scope", "vcpus"), _SCOPES, "scope")),
+    )
+
+
+def _rule(one: t.Any) -> Rule:  # noqa: ANN401  # what a file holds
+    _check_keys(one, _KEYS_OF_A_RULE, "a rule")
+    name = one.get("name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a rule has no name: {one}")
+    state = _choice(one.get("state", "enabled"), _STATES, f"state of '{name}'")
+    return Rule(name, state, _number(one.get("priority", 0), f"priority of '{name}'"))
+
+
+def _check_keys(content: t.Any, known: t.AbstractSet[str], what: str) -> None:  # noqa: ANN401  # what a file holds
+    if not isinstance(content, dict):
+        raise ValueError(f"{what} is no mapping: {content!r}")
+    unknown = sorted(set(content) - known)
+    if unknown:
+        raise ValueError(f"{what} has unknown keys: {', '.join(unknown)} (known are {', '.join(sorted(known))})")
+
+
+def _choice(value: t.Any, choices: t.Mapping[str, bool | None], what: str) -> bool | None:  # noqa: ANN401
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{what} is {value!r}: it can be {', '.join(choices)}")
+    return choices[value]
+
+
+def _number(value: t.Any, what: str, least: int | None = None) -> int:  # noqa: ANN401  # what a file holds
+    # JSON's true is an int to Python
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{what} is {value!r}: it has to be a whole number")
+    if least is not None and value < least:
+        raise ValueError(f"{what} is {value}: it cannot be less than {least}")
+    return value
+
+
+def parse_switches(content: t.Any) -> dict[str, bool]:  # noqa: ANN401  # what a file holds
+    """UUID -> whether the domain is to be monitored whenever it runs. Raises ValueError with a sentence."""
+    if not isinstance(content, dict):
+        raise ValueError("the switches are no mapping")
+    states = {"enabled": True, "disabled": False}
+    found = {uuid: _choice(state, states, f"the switch of {uuid}") for uuid, state in content.items()}
+    return {canonical_uuid(uuid): bool(state) for uuid, state in found.items()}

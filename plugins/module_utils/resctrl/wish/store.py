@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small files of ours: read, and replaced atomically. They hold JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+import typing as t
+
+from .. import errors
+
+# Where what is wished on a host is kept
+DIRECTORY = "/etc/kvmops-resctrl"
+
+_PATIENCE = 10.0
+
+_Parsed = t.TypeVar("_Parsed")
+
+
+def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
+    """A file, parsed; None where there is none. `parse` raises ValueError with a sentence. Raises PolicyDamaged."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return parse(json.load(file))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as exc:
+        raise errors.PolicyDamaged(
+            f"Cannot understand {path}: {exc}",
+            path=path,
+            hint="Nothing was changed because of it. Write the file anew, or remove it",
+        ) from exc
+
+
+def write_json(path: str, content: t.Mapping[str, t.Any]) -> None:
+    """Replace a file: a reader sees the old one or the new one, also after a crash. Nobody else may write it meanwhile.
+
+    Mode 0600. Raises OSError.
+    """
+    temporary = f"{path}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def locked(directory: str) -> t.Iterator[None]:
+    """Hold a lock for the files of a directory: a flock on a file of its own, since the others are replaced.
+
+    Raises LockTimeout, OSError.
+    """
+    path = os.path.join(directory, ".lock")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not _try_lock(descriptor):
+            if time.monotonic() >= deadline:
+                raise errors.LockTimeout(
+                    f"Another run has held the lock {path} for more than {_PATIENCE:g} seconds",
+                    path=path,
+                    hint=f"Find it with 'fuser -v {path}', then run again",
+                )
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
