@@ -250,7 +250,8 @@ class Mount(mfusepy.FUSE):  # type: ignore[misc]
             mountpoint,
             foreground=True,
             nothreads=True,
-            fsname="resctrl",
+            # The PID namespace whose threads it knows: a reader in another one does not see all of a group's
+            fsname=os.readlink("/proc/self/ns/pid"),
             subtype="resctrl",
             allow_other=True,
             default_permissions=True,
