@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .explanations import BY_NEED, BY_RULE
 from .record import FAILED, PASSED, Record, Run
-from .rules import FACTS, Rule, version
+from .rules import FACTS, Rule, rules_of_tests, version
 
 HEAD = """\
 <!-- Copyright (c) 2026 the kvmops.resctrl authors -->
@@ -198,8 +198,8 @@ def page(record: Record) -> str:
 
 def main(files: Sequence[str]) -> int:
     """Print the page made from these records; the exit status is 1 if something has no explanation."""
-    record = Record()
     try:
+        record = Record(rules_of_tests())
         for path in files:
             record.load(path)
         print(page(record), end="")
