@@ -120,7 +120,7 @@ def _check(record: Record) -> None:
 
 def _note(rule: Rule, record: Record, columns: Sequence[Column]) -> str:
     """Why the columns differ, empty if they do so by the kernels only. Raises Unexplained."""
-    notes = {}
+    notes: dict[str, None] = {}
     for run in (column.runs[0] for column in columns if not column.several):
         outcome = run.outcomes[rule.number]
         if outcome not in (PASSED, rule.kernels):
