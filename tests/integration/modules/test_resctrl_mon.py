@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import errno
 import fcntl
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from modules import only, succeeded, warnings
+from waiting import wait_until
 
 NOT_RUNNING = "Requested operation is not valid: domain is not running"
 # Names that libvirt accepts, each of them a trap for somebody who builds paths, patterns or command lines of them
@@ -582,11 +584,13 @@ def test_a_negative_reserve_is_refused(host):
 
 
 def test_freed_rmids_are_waited_for(make_host):
-    """Linux from 6.9 on keeps every freed RMID back until a worker, once a second, has seen its cache lines gone."""
-    host = make_host("few-rmids", "era=6.12")
+    """Linux from 6.9 on keeps a freed RMID back as long as the cache has more of its lines than the threshold."""
+    host = make_host("few-rmids", "era=6.12", "threshold=0")
     for name in ("vm1", "vm2", "vm3"):
         host.remove_group(host.enable(host.domains.add(name)))
     host.changes()
-    result = host.run("resctrl_mon", name="*")
-    assert [one["status"] for one in result["domains"]] == ["Enabled"] * 3
-    assert errno.EBUSY in [operation.errno for operation in host.changes()]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        run = pool.submit(host.run, "resctrl_mon", name="*")
+        wait_until(lambda: errno.EBUSY in [one.errno for one in host.control.log("mkdir")], "the kernel's refusal")
+        (host.seen("info/L3_MON") / "max_threshold_occupancy").write_text("65536\n")
+        assert [one["status"] for one in run.result()["domains"]] == ["Enabled"] * 3
