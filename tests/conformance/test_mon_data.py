@@ -12,7 +12,8 @@ import re
 from errno import ENODEV
 
 import pytest
-from targets.checks import fails, wait_until
+from targets.checks import fails
+from waiting import wait_until
 
 rule = pytest.mark.rule
 pytestmark = rule(needs="mon")
@@ -30,7 +31,7 @@ def count_some_traffic(fs, process, group):
         process.spin(0.002)
         return fs.sum(group, TOTAL) > 0
 
-    wait_until(counts)
+    wait_until(counts, "a count")
 
 
 def recycled_group(fs, process):
@@ -67,7 +68,7 @@ def test_110_bandwidth_counts_up(fs, member):
         seen.append(fs.sum("mon_groups/m", TOTAL))
         return seen[-1] > seen[0]
 
-    wait_until(has_increased)
+    wait_until(has_increased, "a larger count")
     assert seen == sorted(seen)
 
 
@@ -131,7 +132,7 @@ def test_116_reading_again(fs, member):
             member.spin(0.002)
             return [os.pread(fd, 100, 0) for fd in files] != first
 
-        wait_until(is_another)
+        wait_until(is_another, "another value")
     finally:
         for fd in files:
             os.close(fd)

@@ -13,13 +13,14 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
+
+from waiting import PATIENCE, while_busy
 
 from emulator.control import Control
 from emulator.profiles import load
 
 from .syscalls import umount
-from .target import PATIENCE, Refused, Target
+from .target import Refused, Target
 
 LAB = str(pathlib.Path(__file__).resolve().parents[2] / "lab")
 PROFILES = {
@@ -86,15 +87,7 @@ class Emulated(Target):
 
         FUSE lets go of a file a moment after it was closed: the mount may be busy for that long.
         """
-        deadline = time.monotonic() + LET_GO
-        while True:
-            try:
-                umount(self.path)
-                break
-            except OSError as error:
-                if error.errno != errno.EBUSY or time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.02)
+        while_busy(lambda: umount(self.path), LET_GO)
         self._end()
 
     def _end(self) -> None:

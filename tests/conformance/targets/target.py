@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
+from waiting import while_busy
+
 from .rules import version
 
-PATIENCE = 60.0
-"""Seconds to wait for what is bound to come, before a test fails."""
 OWN_ENTRIES = frozenset({"info", "mon_data", "mon_groups"})
 """Directories of the root that are no groups."""
 
@@ -149,15 +147,7 @@ class Target(ABC):
 
     def patiently(self, action: Callable[[], object]) -> None:
         """Do it again as long as it fails with EBUSY."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                action()
-                return
-            except OSError as error:
-                if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                    raise
-            self.let_time_pass(0.25)
+        while_busy(action, sleep=lambda _seconds: self.let_time_pass(0.25))
 
     def adopt(self, path: str) -> None:
         """Remove this group too when the test is over."""

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from modules import ROOT
+from waiting import wait_until
 
 from hosts import domain_xml
 
@@ -26,11 +27,11 @@ def agent_fixture(hv):
     """resctrl-mon(verb, ...) -> (status, stdout, stderr)."""
 
     def run(*arguments):
-        done = hv.run([*COMMAND, *arguments], check=False)
+        done = hv.host.run([*COMMAND, *arguments], check=False)
         return done.returncode, done.stdout, done.stderr
 
     yield run
-    hv.run(["rm", "-rf", "/etc/kvmops-resctrl"])
+    hv.host.run(["rm", "-rf", "/etc/kvmops-resctrl"])
 
 
 @pytest.fixture(name="declare")
@@ -38,8 +39,8 @@ def declare_fixture(hv):
     """Write the policy file, as role monitor does."""
 
     def write(**policy):
-        hv.run(["mkdir", "-p", "/etc/kvmops-resctrl"])
-        hv.run(["tee", POLICY], input=json.dumps(policy))
+        hv.host.run(["mkdir", "-p", "/etc/kvmops-resctrl"])
+        hv.host.run(["tee", POLICY], input=json.dumps(policy))
 
     return write
 
@@ -129,7 +130,7 @@ def test_a_damaged_policy_is_reported_and_nothing_is_switched_off(hv, agent, dec
     declare(default="enabled")
     agent("enforce")
     groups = hv.groups()
-    hv.run(["tee", POLICY], input='{"default": "disab')
+    hv.host.run(["tee", POLICY], input='{"default": "disab')
     status, out, err = agent("enforce")
     assert (status, out) == (1, "")
     assert err.startswith(f"error: Cannot understand {POLICY}")
@@ -174,7 +175,7 @@ def _in_one_thread(name):
 
 
 def _let_time_pass(hv):
-    hv.run(["touch", "--date=1 minute ago", "/run/libvirt/qemu"])
+    hv.host.run(["touch", "--date=1 minute ago", "/run/libvirt/qemu"])
 
 
 def test_a_persistent_switch_outlives_the_domain(hv, agent, declare):
@@ -195,7 +196,7 @@ def test_a_persistent_switch_may_be_for_a_domain_that_is_shut_off(hv):
     hv.host.define(_shut_off("vm1"))
     result = hv.enable("vm1", persistent=True)
     assert (result["changed"], result["domains"][0]["status"]) == (True, "Disabled")
-    assert json.loads(hv.run(["cat", SWITCHES]).stdout) == {hv.uuid("vm1"): "enabled"}
+    assert json.loads(hv.host.run(["cat", SWITCHES]).stdout) == {hv.uuid("vm1"): "enabled"}
 
 
 @pytest.mark.usefixtures("agent")
@@ -207,7 +208,7 @@ def test_a_persistent_switch_warns_where_nothing_enforces_it(hv):
 @pytest.mark.usefixtures("agent")
 def test_check_mode_writes_no_switch(hv):
     assert hv.mon("vm3", persistent=True, check=True)["changed"]
-    assert hv.run(["test", "-e", SWITCHES], check=False).returncode == 1
+    assert hv.host.run(["test", "-e", SWITCHES], check=False).returncode == 1
 
 
 @pytest.mark.usefixtures("agent")
@@ -217,7 +218,7 @@ def test_a_change_that_falls_inside_a_run_is_not_missed(hv, declare):
     hv.fault("mkdir", delay=3.0, times=1)
     argv = hv.host.argv([*COMMAND, "enforce"])
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        hv.wait_until(lambda: hv.control.log("mkdir"), "the run makes a group")
+        wait_until(lambda: hv.control.log("mkdir"), "the run makes a group")
         hv.start("vm5")
         out, _err = process.communicate()
     assert "vm5: Now counted: vCPU 0, 1" in out

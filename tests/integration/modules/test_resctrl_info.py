@@ -25,12 +25,12 @@ def host_part(host, **options):
 # -- the RFC's query ---------------------------------------------------------------------------------------------------
 
 
-def test_the_status_of_every_domain(host, tuned):
+def test_the_status_of_every_domain(host):
     host.domains.define("vm1")
-    tuned(host, "vm2")
+    host.tuned("vm2")
     host.enable(host.domains.add("vm3"))
     host.domains.add("vm4")
-    tuned(host, "vm5", kind="memorytune")
+    host.tuned("vm5", kind="memorytune")
     host.changes()
     assert statuses(host) == {
         "vm1": "Disabled",
@@ -81,8 +81,8 @@ def test_a_domain_counted_by_somebody_else_is_not_enabled(host):
     assert statuses(host) == {"vm3": "Disabled"}
 
 
-def test_a_domain_that_libvirt_would_count_is_forced_also_without_its_group(host, tuned):
-    tuned(host, "vm2")
+def test_a_domain_that_libvirt_would_count_is_forced_also_without_its_group(host):
+    host.tuned("vm2")
     host.remove_group("qemu-1-vm2-vcpus_0-1")
     (domain,) = host.run("resctrl_info")["domains"]
     assert domain["status"] == "Enabled (forced by cachetune)"
@@ -140,8 +140,8 @@ def test_what_kinds_of_hosts_offer(make_host, profile, expected):
     assert {key: told[key] for key in expected} == expected
 
 
-def test_who_holds_the_rmids(host, tuned):
-    vm2, vm3 = tuned(host, "vm2"), host.domains.add("vm3")
+def test_who_holds_the_rmids(host):
+    vm2, vm3 = host.tuned("vm2"), host.domains.add("vm3")
     host.make_group("qemu-1-vm2-vcpus_0-1/mon_groups/qemu-1-vm2-vcpus_0", vm2.vcpus[0])
     host.enable(vm3)
     host.make_group("mon_groups/pqos-1-1")

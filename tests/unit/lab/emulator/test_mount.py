@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+from waiting import wait_until
 
 from emulator.control import Control, ControlError
 from emulator.faults import Fault
@@ -156,11 +157,7 @@ def test_it_ends_with_its_parent(tmp_path):
         [sys.executable, "-c", parent, *arguments], stdout=subprocess.PIPE, text=True, env=environment(), check=True
     )
     assert int(ended.stdout) > 0
-    for _attempt in range(100):
-        if not is_mounted(mountpoint):
-            break
-        time.sleep(0.05)
-    assert not is_mounted(mountpoint)
+    wait_until(lambda: not is_mounted(mountpoint), "the end of the mount")
 
 
 def test_a_mount_whose_server_was_killed_is_replaced(start):
@@ -357,8 +354,7 @@ def test_0_is_the_writing_thread(mounted):
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not mounted.tasks("mon_groups/m") and thread.is_alive():
-        time.sleep(0.01)
+    wait_until(lambda: mounted.tasks("mon_groups/m") or not thread.is_alive(), "the thread in the group")
     assert mounted.tasks("mon_groups/m") == tids
     done.set()
     thread.join()
@@ -543,8 +539,7 @@ def test_a_slow_read_does_not_hold_up_the_control_socket(mounted):
     mounted.control.clear_log()
     reader = threading.Thread(target=(mounted.path / "tasks").read_text)
     reader.start()
-    while not mounted.control.faults()[0].seen:
-        time.sleep(0.01)
+    wait_until(lambda: mounted.control.faults()[0].seen, "the read")
     assert mounted.control.log("read") == [], "it is still under way"
     reader.join()
     assert [entry.errno for entry in mounted.control.log("read")] == [0]
