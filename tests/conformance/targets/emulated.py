@@ -32,7 +32,7 @@ PROFILES = {
     "snc": ("snc",),
     "amd-bmec": ("amd-bmec",),
     "amd-abmc": ("amd-abmc",),
-    "perf-pkg": ("perf-pkg",),
+    "intel-aet": ("intel-aet",),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }
