@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 
 from emulator.control import Control
 from emulator.profiles import load
@@ -33,6 +34,7 @@ PROFILES = {
     "amd-bmec": ("amd-bmec",),
     "amd-abmc": ("amd-abmc",),
     "intel-aet": ("intel-aet",),
+    "few-telemetry": ("intel-aet", "telemetry_rmids=5", "packages=1"),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }
@@ -112,12 +114,8 @@ class Emulated(Target):
         os.rmdir(self._directory)
 
     def place(self, tid: int) -> str:
-        """As /proc would say it: the emulator cannot put a file there."""
-        for path, group in self.control.snapshot()["groups"].items():
-            if tid in group["tasks"]:
-                mon = os.path.basename(path) if group["kind"] == "MON" else ""
-                return f"res:{group['control'] or '/'}\nmon:{mon}\n"
-        return "res:/\nmon:\n"
+        """As the emulator's own look-alike of /proc says it."""
+        return self.control.place(tid)
 
     def let_time_pass(self, seconds: float) -> None:
         """For the limbo, not for us."""
@@ -141,9 +139,21 @@ class Emulated(Target):
         }
         return {fact for fact, is_there in there.items() if is_there}
 
-    def set_counter(self, group: str, l3_id: int, event: str, value: int | str) -> None:
+    @contextlib.contextmanager
+    def switched_off(self, l3_id: int) -> Iterator[None]:
         """Through the control socket."""
-        self.control.set(group, l3_id, event, value)
+        self.control.offline(l3_id)
+        try:
+            yield
+        finally:
+            self.control.online(l3_id)
+
+    def run_on(self, tid: int, l3_id: int) -> None:
+        """Threads of an emulator run on all caches."""
+
+    def set_counter(self, group: str, domain: int, event: str, value: float | str) -> None:
+        """Through the control socket."""
+        self.control.set(group, domain, event, value)
 
     def unset_counters(self) -> None:
         """Of all groups."""
