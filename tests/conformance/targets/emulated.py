@@ -13,6 +13,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from waiting import PATIENCE, while_busy
 
@@ -33,7 +34,8 @@ PROFILES = {
     "snc": ("snc",),
     "amd-bmec": ("amd-bmec",),
     "amd-abmc": ("amd-abmc",),
-    "perf-pkg": ("perf-pkg",),
+    "intel-aet": ("intel-aet",),
+    "few-telemetry": ("intel-aet", "telemetry_rmids=5", "packages=1"),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }
@@ -105,12 +107,8 @@ class Emulated(Target):
         os.rmdir(self._directory)
 
     def place(self, tid: int) -> str:
-        """As /proc would say it: the emulator cannot put a file there."""
-        for path, group in self.control.snapshot()["groups"].items():
-            if tid in group["tasks"]:
-                mon = os.path.basename(path) if group["kind"] == "MON" else ""
-                return f"res:{group['control'] or '/'}\nmon:{mon}\n"
-        return "res:/\nmon:\n"
+        """As the emulator's own look-alike of /proc says it."""
+        return self.control.place(tid)
 
     def let_time_pass(self, seconds: float) -> None:
         """For the limbo, not for us."""
@@ -134,9 +132,21 @@ class Emulated(Target):
         }
         return {fact for fact, is_there in there.items() if is_there}
 
-    def set_counter(self, group: str, l3_id: int, event: str, value: int | str) -> None:
+    @contextlib.contextmanager
+    def switched_off(self, l3_id: int) -> Iterator[None]:
         """Through the control socket."""
-        self.control.set(group, l3_id, event, value)
+        self.control.offline(l3_id)
+        try:
+            yield
+        finally:
+            self.control.online(l3_id)
+
+    def run_on(self, tid: int, l3_id: int) -> None:
+        """Threads of an emulator run on all caches."""
+
+    def set_counter(self, group: str, domain: int, event: str, value: float | str) -> None:
+        """Through the control socket."""
+        self.control.set(group, domain, event, value)
 
     def unset_counters(self) -> None:
         """Of all groups."""

@@ -73,8 +73,18 @@ class Target(ABC):
         """Facts that resctrl's files do not tell."""
 
     @abstractmethod
-    def set_counter(self, group: str, l3_id: int, event: str, value: int | str) -> None:
+    def switched_off(self, l3_id: int) -> contextlib.AbstractContextManager[None]:
+        """Let all CPUs of an L3 cache be offline for a while."""
+
+    @abstractmethod
+    def run_on(self, tid: int, l3_id: int) -> None:
+        """Let a thread run on the CPUs of an L3 cache only, where threads have CPUs."""
+
+    @abstractmethod
+    def set_counter(self, group: str, domain: int, event: str, value: float | str) -> None:
         """Make the hardware give a word, or a number of bytes (a multiple of the unit), for a group's own RMID.
+
+        The domain is an L3 cache; for an event of telemetry it is a package, and the number in the event's unit.
 
         With sub-NUMA clustering the first node gets the number and the others 0; a word goes to all nodes.
         """
@@ -273,7 +283,7 @@ class Target(ABC):
     def unmounted(self) -> Iterator[None]:
         """For a while, unless the block mounts it."""
         with self.unlocked():
-            self.umount()
+            self.patiently(self.umount)
             yield
 
     @contextlib.contextmanager
@@ -285,7 +295,7 @@ class Target(ABC):
                 yield
             finally:
                 self.clean()
-                self.umount()
+                self.patiently(self.umount)
 
     def mount_entry(self) -> tuple[str, list[str]] | None:
         """Type and options in /proc/self/mounts, None if it is not mounted."""

@@ -128,7 +128,7 @@ def test_everything_that_is_said_of_a_host(host):
         ("monitor-only", {"supported": True, "features": EVENTS, "problems": []}),
         ("wide-ids", {"caches": [8, 9, 10, 112]}),
         ("snc", {"supported": True, "rmids": 32}),
-        ("perf-pkg", {"supported": True, "features": EVENTS, "problems": []}),
+        ("intel-aet", {"supported": True, "features": EVENTS, "problems": []}),
         ("no-mbm", {"supported": True, "features": EVENTS[:1]}),
         ("no-cmt", {"supported": True, "features": EVENTS[1:]}),
         ("alloc-only", {"supported": False, "mounted": True, "features": [], "caches": [], "rmids": 0}),
