@@ -78,7 +78,7 @@ class Standins:
         self._farm: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Standins:
-        command = [*_NAMESPACE, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-I", str(_QEMU), _ROOM]
+        command = [*_NAMESPACE, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-Es", str(_QEMU), _ROOM]
         self._farm = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
         assert self._farm.stdout
         # Whoever enters the namespace too early would be in the machine's own
