@@ -34,6 +34,7 @@ def test_enabled_means_that_every_vcpu_is_counted(host):
         "active": True,
         "status": "Enabled",
         "enabled": True,
+        "starting": False,
         "forced_by": None,
         "changed": True,
         "failed": False,
@@ -502,14 +503,14 @@ def test_threads_that_are_not_counted_yet_are_added_by_the_next_run(host):
     assert host.groups() == {host.group(vm3): vm3.threads}
 
 
-def test_going_back_to_the_vcpus_makes_the_group_anew(host):
+def test_going_back_to_the_vcpus_lets_the_others_out_and_the_group_goes_on_counting(host):
     vm3 = host.domains.add("vm3")
     host.run("resctrl_mon", name="vm3", scope="domain")
     before = host.control.snapshot()["groups"][host.group(vm3)]["inode"]
     result = host.run("resctrl_mon", name="vm3", scope="vcpus")
-    assert only(result)["msg"] == "Now counted: vCPU 0, 1"
+    assert only(result)["msg"] == "No longer counted: 3 other threads"
     assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
-    assert host.control.snapshot()["groups"][host.group(vm3)]["inode"] != before
+    assert host.control.snapshot()["groups"][host.group(vm3)]["inode"] == before
 
 
 def test_a_qemu_that_runs_all_vcpus_in_one_thread_can_be_counted_as_a_whole_only(host):
@@ -550,7 +551,7 @@ def test_reserved_rmids_are_left_to_others(make_host):
     assert not host.run("resctrl_mon", name="vm1", reserve_rmids=2).get("failed")
     result = host.run("resctrl_mon", name=["vm1", "vm2"], reserve_rmids=2)
     assert result["msg"].startswith(
-        "Out of RMIDs: 1 needed, 2 free of 4, 2 of them reserved (held by: default 1, kvmops 1)"
+        "vm2: Out of RMIDs: 1 needed, 2 free of 4, 2 of them reserved (held by: default 1, kvmops 1)"
     )
     assert [one["failed"] for one in result["domains"]] == [False, True]
 

@@ -64,6 +64,8 @@ def test_every_value_of_a_domain(host, vm3):
             "mbm_total_bytes": 1000000,
             "mbm_local_bytes": 750000,
             "reason": None,
+            "reasons": {},
+            "partial": {},
             "caches": [
                 {
                     "id": host.cache,
@@ -71,13 +73,15 @@ def test_every_value_of_a_domain(host, vm3):
                     "mbm_total_bytes": 1000000,
                     "mbm_local_bytes": 750000,
                     "reasons": {},
+                    "partial": {},
                 }
             ],
+            "packages": [],
             "groups": [
                 {
                     "path": host.path(group),
                     "owner": "kvmops",
-                    "generation": host.control.snapshot()["groups"][group]["inode"],
+                    "generation": f"{host.seen().stat().st_ctime_ns}-{host.seen(group).stat().st_ino}",
                 }
             ],
             "vcpus": {"counted": [0, 1], "uncounted": []},
