@@ -57,11 +57,10 @@ def cache_generations(resctrl: Resctrl) -> dict[int, str]:
 
 def _generation(directory: str) -> str:
     try:
-        number = os.stat(directory).st_ino
         nodes = sorted(name for name in os.listdir(directory) if name.startswith("mon_sub_"))
+        return " ".join(f"{name}:{os.stat(os.path.join(directory, name)).st_ino}" for name in ("", *nodes))
     except OSError:
         return GONE
-    return " ".join([str(number), *nodes])
 
 
 def read_group(
