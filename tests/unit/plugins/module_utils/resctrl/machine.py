@@ -72,10 +72,13 @@ class Proc:
         (self.path / str(pid) / "cmdline").write_text("".join(f"{word}\0" for word in words))
 
     def qemu(self, pid: int, threads: t.Mapping[int, str], uuid: str = VM3.uuid, program: str = "qemu") -> None:
-        """A QEMU with that UUID on its command line, and threads: tid -> name. Of each there is /proc/TID, too."""
-        words = (program, "-name", "guest=vm3,debug-threads=on", "-uuid", uuid, "-S")
+        """A QEMU with that UUID on its command line, and threads: tid -> name.
+
+        There is a /proc/TID, too, as far as it is looked at. The kernel's does not show up in a listing.
+        """
+        self.program(pid, program, "-name", "guest=vm3,debug-threads=on", "-uuid", uuid, "-S")
         for tid, comm in threads.items():
-            self.program(tid, *words)
+            (self.path / str(tid)).mkdir(exist_ok=True)
             (self.path / str(tid) / "status").write_text(f"Name:\tx\nTgid:\t{pid}\nCpus_allowed_list:\t0-3,8\n")
             (self.path / str(pid) / "task" / str(tid)).mkdir(parents=True)
             (self.path / str(pid) / "task" / str(tid) / "comm").write_text(f"{comm}\n")

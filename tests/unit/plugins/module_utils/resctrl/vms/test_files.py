@@ -5,63 +5,93 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domain_files import list_domains, parse_identity
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain, Processes
-
-UUID = "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3"
-DOMAIN = "<domain type='kvm'><name>{name}</name><uuid>{uuid}</uuid><devices><x><name>no</name></x></devices></domain>"
-STATUS = "<domstatus state='running' pid='{pid}'><vcpus><vcpu id='0' pid='7'/></vcpus>{domain}</domstatus>"
-
-
-def defined(name="vm3", uuid=UUID):
-    return DOMAIN.format(name=name, uuid=uuid)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Domain
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.files import Files, changed_at
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.processes import Processes
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import (
+    OTHER_UUID,
+    VM3,
+    Proc,
+    status,
+)
 
 
-@pytest.mark.parametrize("content", [defined(), STATUS.format(pid=7, domain=defined())])
-def test_name_and_uuid_are_those_of_the_domain_itself(content):
-    assert parse_identity(content.encode()) == ("vm3", UUID)
+class FakeHost:
+    """libvirt's two directories and a /proc."""
+
+    def __init__(self, path):
+        self.state, self.config = path / "run", path / "etc"
+        self.state.mkdir()
+        self.config.mkdir()
+        self.proc = Proc(path / "proc")
+        self.namespace_is_whole = True
+
+    def define(self, name, uuid):
+        (self.config / f"{name}.xml").write_text(f"<domain><name>{name}</name><uuid>{uuid}</uuid></domain>")
+
+    def list(self):
+        files = Files(self.proc.processes, lambda: self.namespace_is_whole, str(self.state), str(self.config))
+        return sorted(files.list())
 
 
-def test_a_name_is_unescaped():
-    assert parse_identity(defined("a &lt;b&gt; &amp; é").encode())[0] == "a <b> & é"
+@pytest.fixture(name="host")
+def host_fixture(tmp_path):
+    return FakeHost(tmp_path)
+
+
+def test_a_domain_runs_if_its_process_does(host):
+    host.define("vm1", OTHER_UUID)
+    host.define("vm3", VM3.uuid)
+    (host.state / "vm3.xml").write_bytes(status())
+    (host.state / "old.xml").write_bytes(status(pid=8, name="old", uuid="00000000-0000-4000-8000-000000000009"))
+    (host.state / "vm1.xml.new").write_text("<half")
+    (host.state / "junk.xml").write_text("<half")
+    host.proc.qemu(100, {100: "qemu"})
+    assert host.list() == [Domain("vm1", OTHER_UUID, False), VM3]
+
+
+def test_one_that_is_defined_nowhere_runs_too(host):
+    (host.state / "vm3.xml").write_bytes(status())
+    host.proc.qemu(100, {100: "qemu"})
+    assert host.list() == [VM3]
+
+
+def test_a_domain_that_is_starting_runs_before_its_process_does(host):
+    (host.state / "vm3.xml").write_bytes(status(pid=0, vcpus=(), reason="starting up"))
+    assert host.list() == [VM3]
+
+
+def test_a_domain_of_another_pid_namespace_runs_under_another_number(host):
+    """libvirt and its QEMUs are in a container: 54 in the file is 100 here."""
+    (host.state / "vm3.xml").write_bytes(status(pid=54))
+    host.proc.program(54, "sshd")
+    host.proc.qemu(100, {100: "qemu"})
+    assert host.list() == [VM3]
 
 
 @pytest.mark.parametrize(
-    "content", ["", "<domain/>", "<network><name>n</name><uuid>u</uuid></network>", "<domain><name>"]
+    "hide",
+    [lambda host: setattr(host, "namespace_is_whole", False), lambda host: host.proc.hide(1)],
+    ids=["PID namespace", "hidepid"],
 )
-def test_anything_else_is_a_value_error(content):
-    with pytest.raises(ValueError):  # noqa: PT011  # expat's words vary
-        parse_identity(content.encode())
-
-
-@given(st.binary())
-def test_any_bytes_are_survived(content):
-    with contextlib.suppress(ValueError):
-        parse_identity(content)
-
-
-def test_a_domain_runs_if_its_process_does(tmp_path):
-    state, config, proc = (tmp_path / name for name in ("run", "etc", "proc"))
-    for directory in (state, config, proc / "7"):
-        directory.mkdir(parents=True)
-    other, stale = (UUID[:-1] + last for last in "45")
-    (config / "vm1.xml").write_text(defined("vm1", other))
-    (config / "vm3.xml").write_text(defined())
-    (state / "vm3.xml").write_text(STATUS.format(pid=7, domain=defined()))
-    (state / "old.xml").write_text(STATUS.format(pid=8, domain=defined("old", stale)))
-    (state / "vm1.xml.new").write_text("<half")
-    (state / "junk.xml").write_text("<half")
-    (proc / "7" / "cmdline").write_text(f"qemu\0-uuid\0{UUID}\0")
-    domains = list_domains(Processes(str(state), str(proc)), str(state), str(config))
-    assert domains == [Domain("vm1", other, False), Domain("vm3", UUID, True)]
+def test_a_domain_whose_process_cannot_be_seen_still_runs(host, hide):
+    (host.state / "vm3.xml").write_bytes(status())
+    assert host.list() == []
+    hide(host)
+    assert host.list() == [VM3]
 
 
 def test_a_host_without_libvirt_has_no_domains(tmp_path):
     nowhere = str(tmp_path / "missing")
-    assert list_domains(Processes(nowhere, nowhere), nowhere, nowhere) == []
+    files = Files(Processes(nowhere), lambda: True, nowhere, nowhere)
+    assert list(files.list()) == []
+    assert changed_at(nowhere) == 0
+
+
+def test_a_directory_tells_when_a_status_file_came_or_went(host):
+    (host.state / "vm3.xml").write_bytes(status())
+    before = changed_at(str(host.state))
+    (host.state / "vm3.xml").unlink()
+    assert changed_at(str(host.state)) >= before > 0

@@ -1,50 +1,40 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From libvirt's status file and /proc to a domain's threads. Files are laid out as libvirt 9 and Linux write them."""
+"""From libvirt's status file and /proc to a domain's threads."""
 
 from __future__ import annotations
 
-import contextlib
+import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import (
-    Domain,
-    Processes,
-    parse_head,
-    parse_tuning,
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Domain
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.source import Source
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import (
+    OTHER_UUID,
+    VM3,
+    Proc,
+    status,
 )
 
-UUID = "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3"
-VM3 = Domain("vm3", UUID, True)
-STATUS = """<!--
-WARNING: THIS IS AN AUTO-GENERATED FILE. CHANGES TO IT ARE LIKELY TO BE
-OVERWRITTEN AND LOST.
--->
-<domstatus state='running' reason='booted' pid='{pid}'>
-  <taint flag='high-privileges'/>
-  <monitor path='/var/lib/libvirt/qemu/domain-5-vm3/monitor.sock' type='unix'/>
-  <vcpus>
-    {vcpus}
-  </vcpus>
-  <qemuCaps><flag name='vcpus'/></qemuCaps>
-  <domain type='kvm' id='5'>
-    <name>vm3</name>
-    <vcpu placement='static' current='2'>4</vcpu>
-    <vcpus><vcpu id='0' enabled='yes'/><vcpu id='3' enabled='no'/></vcpus>
-    {cputune}
-  </domain>
-</domstatus>
-"""
+THREADS = {100: "qemu-system-x86", 101: "CPU 0/KVM", 102: "CPU 1/KVM", 103: "IO mon_iothread"}
 
 
-def status(pid=100, vcpus=((0, 101), (1, 102)), cputune=""):
-    lines = "".join(f"<vcpu id='{vcpu}' pid='{tid}'/>" for vcpu, tid in vcpus)
-    return STATUS.format(pid=pid, vcpus=lines, cputune=cputune).encode()
+class FakeHost:
+    """A state directory and a /proc in which tests put files."""
+
+    def __init__(self, path):
+        self.state = path / "run"
+        self.state.mkdir()
+        self.proc = Proc(path / "proc")
+        self.namespace_is_whole = True
+        self.source = Source(str(self.state), self.proc.processes, lambda: self.namespace_is_whole)
+
+    def write(self, content, name="vm3"):
+        (self.state / f"{name}.xml.new").write_bytes(content)
+        (self.state / f"{name}.xml.new").rename(self.state / f"{name}.xml")
 
 
 @pytest.fixture(name="host")
@@ -52,126 +42,180 @@ def host_fixture(tmp_path):
     return FakeHost(tmp_path)
 
 
-class FakeHost:
-    """A state directory and a /proc in which tests put files."""
-
-    def __init__(self, path):
-        self.state, self.proc = path / "run", path / "proc"
-        self.state.mkdir()
-        self.proc.mkdir()
-        self.processes = Processes(str(self.state), str(self.proc))
-
-    def process(self, pid, threads, uuid=UUID):
-        """A QEMU with that UUID on its command line, and threads: tid -> name."""
-        words = ["/usr/bin/qemu-system-x86_64", "-name", "guest=vm3,debug-threads=on", "-uuid", uuid, "-S"]
-        (self.proc / str(pid)).mkdir()
-        (self.proc / str(pid) / "cmdline").write_text("\0".join(words) + "\0")
-        for tid, comm in threads.items():
-            (self.proc / str(pid) / "task" / str(tid)).mkdir(parents=True)
-            (self.proc / str(pid) / "task" / str(tid) / "comm").write_text(f"{comm}\n")
-
-
-THREADS = {100: "qemu-system-x86", 101: "CPU 0/KVM", 102: "CPU 1/KVM", 103: "IO mon_iothread"}
-
-
-def test_the_head_of_a_status_file_has_the_threads():
-    assert parse_head(status()) == (100, {0: 101, 1: 102})
-
-
-def test_vcpus_without_ids_are_counted_through():
-    without = status().replace(b" id='0' pid", b" pid").replace(b" id='1' pid", b" pid")
-    assert parse_head(without) == (100, {0: 101, 1: 102})
-
-
-@given(st.binary() | st.text().map(str.encode) | st.integers(0, len(status())).map(lambda cut: status()[:cut]))
-def test_any_other_bytes_are_a_value_error_or_a_head(content):
-    with contextlib.suppress(ValueError):
-        pid, vcpus = parse_head(content)
-        assert all(isinstance(number, int) for number in (pid, *vcpus, *vcpus.values()))
-
-
-@given(st.dictionaries(st.integers(0, 4096), st.integers(1, 2**22)))
-def test_every_vcpu_is_found(vcpus):
-    assert parse_head(status(vcpus=vcpus.items()))[1] == vcpus
-
-
-ALLOCATION = "<cache id='0' level='3' type='both' size='4' unit='MiB'/>"
-
-
-@pytest.mark.parametrize(
-    ("cputune", "tuning"),
-    [
-        ("", None),
-        ("<cputune><shares>1024</shares></cputune>", None),
-        (f"<cputune><cachetune vcpus='0-1' id='vcpus_0-1'>{ALLOCATION}</cachetune></cputune>", "cachetune"),
-        ("<cputune><cachetune vcpus='0'><monitor level='3' vcpus='0'/></cachetune></cputune>", "cachetune"),
-        ("<cputune><memorytune vcpus='0'><node id='0' bandwidth='50'/></memorytune></cputune>", "memorytune"),
-        # both: the RFC's word wins
-        (
-            "<cputune><memorytune vcpus='0'><node id='0' bandwidth='50'/></memorytune>"
-            "<cachetune vcpus='0'><monitor level='3' vcpus='0'/></cachetune></cputune>",
-            "cachetune",
-        ),
-        # libvirt drops an element without allocation and monitor
-        ("<cputune><cachetune vcpus='0'/></cputune>", None),
-        # somebody's metadata is not tuning
-        ("<metadata><x:a xmlns:x='u'><cachetune vcpus='0'><monitor/></cachetune></x:a></metadata>", None),
-    ],
-)
-def test_tuning_is_told_by_the_live_xml(cputune, tuning):
-    assert parse_tuning(status(cputune=cputune)) == tuning
-
-
 def test_a_running_domain_is_found_by_its_status_file(host):
-    host.process(100, THREADS)
-    (host.state / "vm3.xml").write_bytes(status())
-    process = host.processes.find(VM3)
+    host.proc.qemu(100, THREADS)
+    host.write(status())
+    process = host.source.find(VM3)
     assert (process.pid, process.vcpus, process.threads) == (100, {0: 101, 1: 102}, frozenset(THREADS))
+
+
+def test_tuning_comes_with_the_process(host):
+    host.proc.qemu(100, THREADS)
+    host.write(status(cputune="<cputune><cachetune vcpus='0'><monitor level='3' vcpus='0'/></cachetune></cputune>"))
+    assert host.source.find(VM3).tuning == "cachetune"
 
 
 def test_a_file_of_another_life_of_the_domain_is_not_believed(host):
     """libvirtd was killed, QEMU died, and its pid is another program's now."""
-    host.process(100, {100: "sshd"}, uuid="00000000-0000-4000-8000-000000000001")
-    host.process(200, {200: "qemu-system-x86", 201: "CPU 0/KVM"})
-    (host.state / "vm3.xml").write_bytes(status())
-    process = host.processes.find(VM3)
+    host.proc.qemu(100, {100: "sshd"}, uuid=OTHER_UUID)
+    host.proc.qemu(200, {200: "qemu-system-x86", 201: "CPU 0/KVM"})
+    host.write(status())
+    process = host.source.find(VM3)
     assert (process.pid, process.vcpus) == (200, {0: 201})
+
+
+def test_a_file_of_another_domain_of_that_name_is_not_believed(host):
+    """Another libvirt's, such as a session's: its cachetune is not ours."""
+    host.proc.qemu(100, THREADS)
+    host.proc.qemu(200, {200: "qemu-system-x86", 201: "CPU 0/KVM"}, uuid=OTHER_UUID)
+    tuned = "<cputune><cachetune vcpus='0'><monitor level='3' vcpus='0'/></cachetune></cputune>"
+    host.write(status(pid=200, vcpus=[(0, 201)], uuid=OTHER_UUID, cputune=tuned))
+    process = host.source.find(VM3)
+    assert (process.pid, process.vcpus, process.tuning) == (100, {0: 101, 1: 102}, None)
 
 
 @pytest.mark.parametrize("vcpus", [(), ((0, 101), (1, 999))])
 def test_threads_that_the_file_does_not_know_are_found_by_their_names(host, vcpus):
-    host.process(100, THREADS)
-    (host.state / "vm3.xml").write_bytes(status(vcpus=vcpus))
-    assert host.processes.find(VM3).vcpus == {0: 101, 1: 102}
+    host.proc.qemu(100, THREADS)
+    host.write(status(vcpus=vcpus))
+    assert host.source.find(VM3).vcpus == {0: 101, 1: 102}
 
 
 def test_without_a_status_file_the_process_is_found_by_its_uuid(host):
-    host.process(100, THREADS)
-    assert host.processes.find(VM3).vcpus == {0: 101, 1: 102}
+    host.proc.qemu(100, THREADS)
+    assert host.source.find(VM3).vcpus == {0: 101, 1: 102}
+
+
+def test_a_damaged_status_file_is_like_none(host):
+    host.proc.qemu(100, THREADS)
+    host.write(status()[:300])
+    assert host.source.find(VM3).vcpus == {0: 101, 1: 102}
+
+
+def test_a_file_that_has_changed_is_read_again(host):
+    host.proc.qemu(100, THREADS)
+    host.write(status(vcpus=[(0, 101)]))
+    assert host.source.find(VM3).vcpus == {0: 101}
+    host.write(status())
+    assert host.source.find(VM3).vcpus == {0: 101, 1: 102}
 
 
 def test_one_thread_for_all_vcpus_is_no_vcpu_thread(host):
-    host.process(100, {100: "qemu-system-x86", 101: "ALL CPUs/TCG"})
-    (host.state / "vm3.xml").write_bytes(status(vcpus=()))
-    assert host.processes.find(VM3).vcpus == {}
+    host.proc.qemu(100, {100: "qemu-system-x86", 101: "ALL CPUs/TCG"})
+    host.write(status(vcpus=()))
+    assert host.source.find(VM3).vcpus == {}
+
+
+# -- a wrapper around the emulator -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="wrapped")
+def wrapped_fixture(host):
+    """A shell that waits for QEMU has the same command line; libvirt knows the shell's number."""
+    host.proc.qemu(90, {90: "sh"}, program="/bin/sh")
+    host.proc.qemu(100, THREADS)
+    return host
+
+
+@pytest.mark.parametrize("vcpus", [((0, 101), (1, 102)), (), ((0, 999),)], ids=["told", "untold", "wrong"])
+def test_the_child_of_a_wrapper_is_the_process(wrapped, vcpus):
+    wrapped.write(status(pid=90, vcpus=vcpus))
+    process = wrapped.source.find(VM3)
+    assert (process.pid, process.vcpus) == (100, {0: 101, 1: 102})
+
+
+def test_the_child_of_a_wrapper_is_found_without_a_status_file(wrapped):
+    assert wrapped.source.find(VM3).pid == 100
+
+
+def test_numbers_of_another_pid_namespace_are_not_this_hosts(host):
+    """libvirt and its QEMUs run in a container: 54 in the file is 100 here, and 54 here is something else."""
+    host.proc.qemu(54, {54: "sshd", 55: "sshd", 56: "sshd"}, uuid=OTHER_UUID)
+    host.proc.qemu(100, THREADS)
+    host.write(status(pid=54, vcpus=[(0, 55), (1, 56)]))
+    process = host.source.find(VM3)
+    assert (process.pid, process.vcpus) == (100, {0: 101, 1: 102})
+
+
+# -- where there is no process -----------------------------------------------------------------------------------------
 
 
 def test_a_domain_without_process_is_gone(host):
-    (host.state / "vm3.xml").write_bytes(status())
+    host.write(status())
     with pytest.raises(errors.DomainGone, match="'vm3' as running, but it has no process"):
-        host.processes.find(VM3)
+        host.source.find(VM3)
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [lambda host: setattr(host, "namespace_is_whole", False), lambda host: host.proc.hide(1)],
+    ids=["PID namespace", "hidepid"],
+)
+def test_what_cannot_be_seen_is_not_gone(host, hide):
+    hide(host)
+    host.write(status())
+    with pytest.raises(errors.DomainUnseen, match="cannot be seen from here.*hidepid"):
+        host.source.find(VM3)
+
+
+def test_a_domain_is_starting_as_long_as_it_has_no_process(host):
+    host.write(status(pid=0, vcpus=(), reason="starting up"))
+    with pytest.raises(errors.DomainStarting, match="'vm3' is starting"):
+        host.source.find(VM3)
+
+
+def test_a_domain_is_starting_as_long_as_its_process_has_no_vcpus(host):
+    host.proc.qemu(100, {100: "qemu-system-x86"})
+    host.write(status(vcpus=(), reason="starting up"))
+    with pytest.raises(errors.DomainStarting, match="'vm3' is starting"):
+        host.source.find(VM3)
+
+
+def test_a_domain_that_died_while_it_was_starting_is_gone(host):
+    host.write(status(vcpus=(), reason="starting up"))
+    with pytest.raises(errors.DomainGone):
+        host.source.find(VM3)
+
+
+# -- names, and who may ask --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["../vm3", "a/b", "nul\0"])
 def test_no_path_is_built_from_a_name_with_a_slash(host, name):
     (host.state.parent / "vm3.xml").write_bytes(status())
-    host.process(100, THREADS, uuid="00000000-0000-4000-8000-000000000001")
+    host.proc.qemu(100, THREADS, uuid=OTHER_UUID)
     with pytest.raises(errors.DomainGone):
-        host.processes.find(Domain(name, UUID, True))
+        host.source.find(VM3._replace(name=name))
 
 
 @pytest.mark.parametrize("name", ['web 01 "é,..x', "-rf", ".", "..", "a" * 200, "*", "%s", "vm3.xml.new"])
 def test_odd_names_are_file_names_like_any(host, name):
-    host.process(100, THREADS)
+    host.proc.qemu(100, THREADS)
     (host.state / f"{name}.xml").write_bytes(status())
-    assert host.processes.find(Domain(name, UUID, True)).vcpus == {0: 101, 1: 102}
+    assert host.source.find(VM3._replace(name=name)).vcpus == {0: 101, 1: 102}
+
+
+def test_status_files_that_may_not_be_read_ask_for_root(host, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(errors.NotRoot, match="Cannot read libvirt's status files"):
+        host.source.find(VM3)
+
+
+def test_only_root_is_told_the_domains(host, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(errors.NotRoot, match="belong to root"):
+        host.source.domains()
+
+
+def test_domains_come_by_name(host, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    known = [Domain(name, OTHER_UUID, True) for name in ("b", "a", "C")]
+    monkeypatch.setattr(host.source, "list", lambda: known)
+    assert [one.name for one in host.source.domains()] == ["C", "a", "b"]
+
+
+def test_the_driver_is_told_by_the_directory(host):
+    assert Source("/run/libvirt/ch", host.proc.processes, lambda: True).driver == "ch"
