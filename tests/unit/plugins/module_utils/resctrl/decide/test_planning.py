@@ -6,68 +6,53 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain, Process
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import ROOT, Group, group_for
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.planning import (
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.planning import (
     ASSIGN,
     CREATE,
     REMOVE,
     Operation,
-    Wish,
     plan,
     simulate,
 )
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.rationing import ration
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.snapshot import Running, Snapshot, status_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import status_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wish, Wishes
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import (
+    LEAVING,
+    ROOT,
+    Group,
+    group_for,
+    leaving_group,
+)
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import Kernel
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
+    DISABLE,
+    ENABLE,
+    LIBVIRT,
+    LIBVIRT_MONITOR,
+    PQOS,
+    PQOS_MONITOR,
+    asked,
+    for_all,
+    host,
+    uuid,
+    vm,
+)
 
-ENABLE, DISABLE = Wish(enabled=True), Wish(enabled=False)
-LIBVIRT = Group("qemu-1-vm2-vcpus_0")
-LIBVIRT_MONITOR = Group("", "qemu-1-vm2-vcpus_0")
-PQOS = Group("COS1")
-PQOS_MONITOR = Group("", "pqos-77-1")
-
-
-def uuid(number):
-    return f"00000000-0000-4000-8000-{number:012d}"
-
-
-def vm(number=1, vcpus=2, others=1, tuning=None):
-    """Domain `number`: process 1000 * number, its vCPUs' threads after it, then the others'."""
-    pid = 1000 * number
-    threads = frozenset(range(pid, pid + 1 + vcpus + others))
-    process = Process(pid, {vcpu: pid + 1 + vcpu for vcpu in range(vcpus)}, threads, tuning)
-    return Running(Domain(f"vm{number}", uuid(number), True), process)
-
-
-def host(*running, location=None, groups=(), members=None, stale=(), num_rmids=16):
-    """A snapshot; groups that hold a thread, and those with members, are there without being named again."""
-    members = dict(members or {})
-    location = dict(location or {})
-    location.update({tid: group for group, tids in members.items() for tid in tids})
-    groups = {*groups, *members, *location.values(), *(group.parent for group in location.values())} - {ROOT}
-    members = {group: frozenset(members.get(group, ())) for group in groups if group.uuid}
-    return Snapshot(tuple(running), location, frozenset(groups), members, frozenset(stale), num_rmids)
-
-
-def for_all(snapshot, wish):
-    return {one.domain.uuid: wish for one in snapshot.running}
+OURS = group_for(uuid(1), ROOT)
+DOOR = leaving_group(OURS)
 
 
 def planned_for(snapshot, wish, **terms):
-    return plan(snapshot, for_all(snapshot, wish), **terms)
+    return plan(snapshot, for_all(snapshot, wish, **terms))
 
 
 def steps(snapshot, wish, **terms):
     planned = planned_for(snapshot, wish, **terms)
     assert not planned.failures
     return list(planned.operations)
-
-
-OURS = group_for(uuid(1), ROOT)
 
 
 def test_enabling_makes_one_group_and_moves_the_vcpus_into_it():
@@ -104,8 +89,8 @@ def test_a_restarted_domain_gets_its_group_back():
 
 def test_disabling_removes_every_group_of_the_domain():
     nested = group_for(uuid(1), PQOS)
-    snapshot = host(vm(), members={OURS: {1001}, nested: {1002}})
-    assert steps(snapshot, DISABLE) == [Operation(REMOVE, OURS), Operation(REMOVE, nested)]
+    snapshot = host(vm(), members={OURS: {1001}, nested: {1002}, DOOR: {1003}})
+    assert steps(snapshot, DISABLE) == [Operation(REMOVE, OURS), Operation(REMOVE, DOOR), Operation(REMOVE, nested)]
 
 
 def test_disabling_what_is_not_enabled_needs_nothing():
@@ -149,6 +134,13 @@ def test_a_domain_that_libvirt_counts_wholly_is_left_alone():
     assert status_of(snapshot.running[0].domain, snapshot).text == "Enabled (forced by cachetune)"
 
 
+def test_a_group_called_after_a_live_machine_is_never_taken_over():
+    """A driver whose names have another form; the machines of the host tell."""
+    theirs = Group("", "xen-1-vm1")
+    snapshot = host(vm(), location={1001: theirs, 1002: theirs}, machines=frozenset({"xen-1-vm1"}))
+    assert steps(snapshot, Wish(takeover=True)) == []
+
+
 def test_a_thread_in_a_foreign_monitoring_group_is_not_stolen():
     planned = planned_for(host(vm(), vm(2), location={1001: PQOS_MONITOR}), ENABLE)
     assert {step.uuid for step in planned.operations} == {uuid(2)}
@@ -173,13 +165,56 @@ def test_stale_groups_are_pruned_first_so_that_their_rmids_can_be_used():
     assert steps(host(members={stale: set()}, stale=[stale]), ENABLE, prune=False) == []
 
 
-def test_going_back_to_vcpus_makes_the_group_anew():
+def test_a_group_of_which_nothing_can_be_said_is_not_pruned():
+    unknown = group_for(uuid(9), ROOT)
+    assert steps(host(members={unknown: {7}}, unjudged=frozenset({unknown})), ENABLE) == []
+
+
+def test_without_threads_for_its_vcpus_a_domain_fails_with_advice():
+    failure = planned_for(host(vm(vcpus=0)), ENABLE).failures[uuid(1)]
+    assert isinstance(failure, errors.NoVcpuThreads)
+    assert "scope=domain" in failure.hint
+
+
+# -- a CPU's group -----------------------------------------------------------------------------------------------------
+
+
+def throttled(throttles=True, cpu_groups=(PQOS,), **more):
+    return host(vm(), throttles=throttles, cpu_groups={uuid(1): cpu_groups}, groups=cpu_groups, **more)
+
+
+def test_throttling_by_the_group_of_a_cpu_is_not_ended():
+    failure = planned_for(throttled(), ENABLE).failures[uuid(1)]
+    assert isinstance(failure, errors.ThrottledByCpu)
+    assert "throttled by the group COS1" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "wish"),
+    [
+        (throttled(), Wish(leave_cpu_group=True)),
+        (throttled(throttles=False), ENABLE),
+        # Only a CTRL_MON group throttles
+        (throttled(cpu_groups=(PQOS_MONITOR,)), ENABLE),
+        # These are in a group of their own: the CPU's has no say
+        (throttled(location={1001: LIBVIRT, 1002: Group("COS2")}), ENABLE),
+    ],
+)
+def test_where_no_throttling_would_end_the_domain_is_enabled(snapshot, wish):
+    assert planned_for(snapshot, wish).failures == {}
+
+
+# -- threads that a group of ours should not count ---------------------------------------------------------------------
+
+
+def test_going_back_to_vcpus_lets_the_other_threads_leave_through_a_group_of_their_own():
+    """The group keeps its RMID, and so its counters: it is not made anew."""
     snapshot = host(vm(), members={OURS: {1000, 1001, 1002, 1003}})
     assert steps(snapshot, ENABLE) == [
-        Operation(REMOVE, OURS),
-        Operation(CREATE, OURS),
-        Operation(ASSIGN, OURS, 1001, 1000),
-        Operation(ASSIGN, OURS, 1002, 1000),
+        Operation(CREATE, DOOR),
+        Operation(ASSIGN, DOOR, 1000, 1000),
+        Operation(ASSIGN, DOOR, 1003, 1000),
+        Operation(REMOVE, DOOR),
     ]
 
 
@@ -189,16 +224,55 @@ def test_a_thread_that_a_vcpu_made_may_stay():
 
 
 def test_another_process_in_our_group_is_put_out():
-    assert steps(host(vm(), members={OURS: {1001, 1002, 7}}), ENABLE)[:2] == [
-        Operation(REMOVE, OURS),
-        Operation(CREATE, OURS),
+    """It is no thread of the domain's process, so there is no process to check it against."""
+    assert steps(host(vm(), members={OURS: {1001, 1002, 7}}), ENABLE) == [
+        Operation(CREATE, DOOR),
+        Operation(ASSIGN, DOOR, 7, 0),
+        Operation(REMOVE, DOOR),
     ]
 
 
-def test_without_threads_for_its_vcpus_a_domain_fails_with_advice():
-    failure = planned_for(host(vm(vcpus=0)), ENABLE).failures[uuid(1)]
-    assert isinstance(failure, errors.NoVcpuThreads)
-    assert "scope=domain" in failure.hint
+def test_a_group_of_which_the_name_was_swapped_gets_its_own_threads_without_a_detour():
+    theirs = group_for(uuid(2), ROOT)
+    snapshot = host(vm(1), vm(2), members={OURS: {2001, 2002}, theirs: {1001, 1002}}, stale=[OURS, theirs])
+    assert steps(snapshot, ENABLE) == [
+        Operation(ASSIGN, OURS, 1001, 1000),
+        Operation(ASSIGN, OURS, 1002, 1000),
+        Operation(ASSIGN, theirs, 2001, 2000),
+        Operation(ASSIGN, theirs, 2002, 2000),
+    ]
+
+
+def test_what_a_run_that_was_cut_off_left_is_removed():
+    assert steps(host(vm(), members={OURS: {1001, 1002}, DOOR: {1000}}), ENABLE) == [Operation(REMOVE, DOOR)]
+
+
+@pytest.mark.parametrize(("num_rmids", "reserve"), [(2, 0), (4, 2), (2, 4)])
+def test_without_an_rmid_to_spare_threads_stay_and_the_domain_stays_counted(num_rmids, reserve):
+    """To remove the group first would mean to lose it: its RMID is in limbo until the cache has lost its lines."""
+    snapshot = host(vm(), members={OURS: {1000, 1001, 1002}}, num_rmids=num_rmids)
+    planned = planned_for(snapshot, ENABLE, reserve=reserve)
+    assert planned.operations == ()
+    failure = planned.failures[uuid(1)]
+    assert isinstance(failure, errors.RmidsExhausted)
+    assert "stays monitored with more threads than wished" in str(failure)
+
+
+def test_a_hot_plugged_vcpu_is_added_though_other_threads_cannot_leave():
+    snapshot = host(vm(vcpus=3), members={OURS: {1000, 1001, 1002}}, num_rmids=2)
+    planned = planned_for(snapshot, ENABLE)
+    assert planned.operations == (Operation(ASSIGN, OURS, 1003, 1000),)
+    assert set(planned.failures) == {uuid(1)}
+
+
+def test_an_rmid_that_this_run_frees_lets_threads_leave():
+    snapshot = host(vm(1), vm(2), members={OURS: {1000, 1001, 1002}, group_for(uuid(2), ROOT): {2001}}, num_rmids=3)
+    planned = plan(snapshot, Wishes({uuid(1): ENABLE, uuid(2): DISABLE}))
+    assert planned.failures == {}
+    assert [step.kind for step in planned.operations] == [REMOVE, CREATE, ASSIGN, REMOVE]
+
+
+# -- RMIDs -------------------------------------------------------------------------------------------------------------
 
 
 def test_if_rmids_do_not_suffice_nothing_is_changed_and_the_error_counts_them():
@@ -217,194 +291,119 @@ def test_the_reserve_is_left_untouched():
 
 
 def test_repairs_go_on_when_the_reserve_is_used_up():
-    """Making a group anew takes no RMID that was not taken before."""
-    snapshot = host(vm(), members={OURS: {1000, 1001, 1002}}, num_rmids=2)
-    assert len(steps(snapshot, ENABLE, reserve=4)) == 4
+    """To make a group where another one is removed takes no RMID that was not taken before."""
+    nested = group_for(uuid(1), PQOS)
+    snapshot = host(vm(), members={OURS: set()}, location={1001: PQOS, 1002: PQOS}, num_rmids=3)
+    assert [(step.kind, step.group) for step in steps(snapshot, ENABLE, reserve=4)][:2] == [
+        (REMOVE, OURS),
+        (CREATE, nested),
+    ]
 
 
 # -- for every host ----------------------------------------------------------------------------------------------------
 
-CONTROLS = [ROOT, PQOS, LIBVIRT, Group("qemu-2-vm1-vcpus_1")]
-FOREIGN = [PQOS_MONITOR, LIBVIRT_MONITOR, Group(PQOS.ctrl, "cadvisor-x"), Group(LIBVIRT.ctrl, "qemu-1-vm2-vcpus_1")]
+
+def carried_out(snapshot, wishes):
+    return simulate(snapshot, plan(snapshot, wishes).operations)
 
 
-@st.composite
-def hosts(draw):
-    """Any host: domains with threads in any group of anybody, some groups of ours complete, some not, some stale."""
-    running = [
-        vm(number, draw(st.integers(0, 3)), draw(st.integers(0, 2))) for number in range(1, draw(st.integers(1, 4)) + 1)
-    ]
-    location = {}
-    members = {}
-    for one in running:
-        ours = [group_for(one.domain.uuid, parent) for parent in CONTROLS]
-        members.update({group: set() for group in draw(st.sets(st.sampled_from(ours)))})
-        for tid in one.process.threads:
-            group = draw(st.sampled_from([*CONTROLS, *FOREIGN, *members]))
-            if group.uuid:
-                members[group].add(tid)
-            elif group != ROOT:
-                location[tid] = group
-    orphan = group_for(uuid(99), draw(st.sampled_from(CONTROLS)))
-    if draw(st.booleans()):
-        members[orphan] = set()
-    threads = {one.domain.uuid: one.process.threads for one in running}
-    stale = [group for group, tids in members.items() if not tids & threads.get(group.uuid, set())]
-    return host(
-        *running,
-        location=location,
-        members=members,
-        groups=draw(st.sets(st.sampled_from(CONTROLS + FOREIGN))),
-        stale=stale,
-        num_rmids=draw(st.integers(1, 40)),
-    )
-
-
-wishes = st.builds(
-    Wish,
-    enabled=st.booleans(),
-    whole_process=st.booleans(),
-    takeover=st.booleans(),
-)
-terms = st.fixed_dictionaries({"reserve": st.integers(0, 8), "prune": st.booleans()})
-
-
-@st.composite
-def asked(draw):
-    """A host, and a wish for each of its domains or for some."""
-    snapshot = draw(hosts())
-    wished = {one.domain.uuid: draw(wishes) for one in snapshot.running if draw(st.integers(0, 4))}
-    return snapshot, wished, draw(terms)
-
-
-@settings(max_examples=150)
 @given(asked())
 def test_after_a_plan_nothing_is_left_to_plan(question):
-    snapshot, wished, on = question
-    planned = plan(snapshot, wished, **on)
-    after = plan(simulate(snapshot, planned.operations), wished, **on)
+    snapshot, wishes = question
+    after = plan(carried_out(snapshot, wishes), wishes)
     assert after.operations == ()
-    assert set(after.failures) == set(planned.failures)
+    assert set(after.failures) == set(plan(snapshot, wishes).failures)
 
 
-@settings(max_examples=150)
+@given(asked())
+def test_what_is_predicted_is_what_the_kernel_makes_of_the_plan(tmp_path_factory, question):
+    snapshot, wishes = question
+    operations = plan(snapshot, wishes).operations
+    kernel = Kernel.of(snapshot, tmp_path_factory.mktemp("kernel"))
+    kernel.most = max(snapshot.num_rmids, len(snapshot.groups) + 1)
+    kernel.perform(operations)
+    after = simulate(snapshot, operations)
+    assert after.groups == kernel.there
+    assert after.members == {group: tids for group, tids in kernel.content().items() if group.uuid}
+    assert {tid: group for tid, group in after.location.items() if group != ROOT} == {
+        tid: group for tid, group in kernel.where.items() if group != ROOT
+    }
+
+
 @given(asked())
 def test_no_operation_ever_names_a_foreign_group(question):
-    snapshot, wished, on = question
-    for step in plan(snapshot, wished, **on).operations:
-        assert step.group.owner == "kvmops"
+    snapshot, wishes = question
+    for step in plan(snapshot, wishes).operations:
+        assert snapshot.owner(step.group) == "kvmops"
         assert step.group.mon
 
 
-@settings(max_examples=150)
 @given(asked())
 def test_every_thread_stays_in_its_control_group(question):
     """The kernel refuses anything else (EINVAL), and an allocation would be lost."""
-    snapshot, wished, on = question
-    for step in plan(snapshot, wished, **on).operations:
+    snapshot, wishes = question
+    for step in plan(snapshot, wishes).operations:
         if step.kind == ASSIGN:
             assert snapshot.group_of(step.tid).ctrl == step.group.ctrl
 
 
-@settings(max_examples=150)
 @given(asked())
 def test_libvirts_threads_are_never_moved(question):
-    snapshot, wished, on = question
-    moved = {step.tid for step in plan(snapshot, wished, **on).operations if step.kind == ASSIGN}
-    assert not [tid for tid in moved if snapshot.group_of(tid).owner == "libvirt"]
+    snapshot, wishes = question
+    for step in plan(snapshot, wishes).operations:
+        if step.kind == ASSIGN:
+            group = snapshot.group_of(step.tid)
+            # Threads in a group of ours below libvirt's allocation may leave: libvirt counts them on
+            assert snapshot.owner(group) != "libvirt"
 
 
-@settings(max_examples=150)
 @given(asked())
 def test_threads_of_foreign_monitors_move_only_with_takeover(question):
-    snapshot, wished, on = question
-    for step in plan(snapshot, wished, **on).operations:
+    snapshot, wishes = question
+    for step in plan(snapshot, wishes).operations:
         group = snapshot.group_of(step.tid)
-        if step.kind == ASSIGN and group.mon and group.owner != "kvmops":
-            assert wished[step.uuid].takeover
+        if step.kind == ASSIGN and group.mon and not group.uuid:
+            assert wishes.of[step.uuid].takeover
 
 
-@settings(max_examples=150)
 @given(asked())
-def test_the_reserve_is_never_eaten_into(question):
-    snapshot, wished, on = question
-    after = simulate(snapshot, plan(snapshot, wished, **on).operations)
-    assert len(after.groups) <= max(len(snapshot.groups), snapshot.num_rmids - 1 - on["reserve"])
+def test_the_reserve_is_never_eaten_into_not_even_for_a_moment(question):
+    snapshot, wishes = question
+    operations = plan(snapshot, wishes).operations
+    most = max(len(snapshot.groups), snapshot.num_rmids - 1 - wishes.reserve)
+    for number in range(len(operations) + 1):
+        assert len(simulate(snapshot, operations[:number]).groups) <= most
 
 
-@settings(max_examples=150)
 @given(asked())
 def test_a_domain_without_a_wish_is_left_alone(question):
-    snapshot, wished, on = question
-    touched = {step.uuid for step in plan(snapshot, wished, **on).operations if step.group not in snapshot.stale}
-    assert touched <= set(wished)
+    snapshot, wishes = question
+    touched = {step.uuid for step in plan(snapshot, wishes).operations if step.group not in snapshot.stale}
+    assert touched <= set(wishes.of)
 
 
-@settings(max_examples=150)
+@given(asked())
+def test_no_group_by_way_of_which_threads_left_stays(question):
+    snapshot, wishes = question
+    after = carried_out(snapshot, wishes)
+    left = {group for group in after.groups if group.mon.endswith(LEAVING)}
+    assert left <= snapshot.groups
+
+
 @given(asked())
 def test_afterwards_each_domain_is_as_wished_or_says_why_not(question):
-    snapshot, wished, on = question
-    planned = plan(snapshot, wished, **on)
-    after = simulate(snapshot, planned.operations)
+    snapshot, wishes = question
+    failures = plan(snapshot, wishes).failures
+    after = carried_out(snapshot, wishes)
     for running in after.running:
-        status, wish = status_of(running.domain, after), wished.get(running.domain.uuid)
-        if wish is None or running.domain.uuid in planned.failures:
+        status, wish = status_of(running.domain, after), wishes.of.get(running.domain.uuid)
+        if wish is None or running.domain.uuid in failures:
             continue
         if wish.enabled:
             assert status.enabled or not running.process.vcpus
             assert status.uncounted == ()
+            ours = after.ours(running.domain.uuid)
+            strangers = {tid for group in ours for tid in after.members[group]} - running.process.threads
+            assert strangers == set()
         else:
             assert after.ours(running.domain.uuid) == frozenset()
-
-
-# -- when RMIDs are short ----------------------------------------------------------------------------------------------
-
-
-def counted_after_rationing(snapshot, wished, priorities, reserve=0):
-    granted, denied = ration(snapshot, wished, priorities, reserve)
-    planned = plan(snapshot, granted, reserve=reserve)
-    assert not planned.failures
-    after = simulate(snapshot, planned.operations)
-    names = {one.domain.name for one in after.running if after.ours(one.domain.uuid)}
-    return names, {one.domain.name for one in snapshot.running if one.domain.uuid in denied}
-
-
-def test_the_highest_priority_is_served_first():
-    snapshot = host(vm(1), vm(2), vm(3), num_rmids=3)
-    priorities = {uuid(2): 10, uuid(3): 5}
-    assert counted_after_rationing(snapshot, for_all(snapshot, ENABLE), priorities) == ({"vm2", "vm3"}, {"vm1"})
-
-
-def test_an_important_domain_takes_the_place_of_another():
-    snapshot = host(vm(1), vm(2), members={OURS: {1001, 1002}}, num_rmids=2)
-    assert counted_after_rationing(snapshot, for_all(snapshot, ENABLE), {uuid(2): 1}) == ({"vm2"}, {"vm1"})
-
-
-def test_among_equals_who_is_counted_stays_counted():
-    snapshot = host(vm(1), vm(2), members={group_for(uuid(2), ROOT): {2001, 2002}}, num_rmids=2)
-    assert counted_after_rationing(snapshot, for_all(snapshot, ENABLE), {}) == ({"vm2"}, {"vm1"})
-
-
-def test_the_reserve_and_foreign_groups_are_not_shared_out():
-    snapshot = host(vm(1), vm(2), vm(3), groups=[LIBVIRT, PQOS_MONITOR], num_rmids=6)
-    assert counted_after_rationing(snapshot, for_all(snapshot, ENABLE), {}, reserve=1) == ({"vm1", "vm2"}, {"vm3"})
-
-
-def test_who_goes_without_is_told_what_to_do():
-    snapshot = host(vm(1), num_rmids=1)
-    error = ration(snapshot, for_all(snapshot, ENABLE), {})[1][uuid(1)]
-    assert isinstance(error, errors.RmidsExhausted)
-    assert "higher priority" in error.hint
-
-
-@settings(max_examples=150)
-@given(asked(), st.dictionaries(st.integers(1, 4).map(uuid), st.integers(-2, 2)))
-def test_what_is_granted_always_suffices_and_stays_so(question, priorities):
-    snapshot, wished, on = question
-    granted, denied = ration(snapshot, wished, priorities, on["reserve"])
-    planned = plan(snapshot, granted, **on)
-    others = len([group for group in snapshot.groups - snapshot.stale if group.uuid not in wished])
-    if on["prune"] and others + 1 + on["reserve"] <= snapshot.num_rmids:
-        assert not [failure for failure in planned.failures.values() if isinstance(failure, errors.RmidsExhausted)]
-        after = simulate(snapshot, planned.operations)
-        assert set(ration(after, wished, priorities, on["reserve"])[1]) == set(denied)
