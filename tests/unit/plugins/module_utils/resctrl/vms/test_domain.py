@@ -1,21 +1,21 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which domains a list of names, UUIDs and patterns stands for, and which URIs are this host's."""
+"""Which domains a list of names, UUIDs and patterns stands for, and what libvirt calls a domain's machine."""
 
 from __future__ import annotations
 
-import sys
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import (
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import (
     Domain,
-    check_local,
-    list_domains,
+    canonical_uuid,
+    machine_name,
     select,
-    state_directory,
 )
 
 WEB1 = Domain("web-1", "00000000-0000-4000-8000-000000000001", True)
@@ -65,32 +65,45 @@ def test_an_unknown_name_keeps_its_place():
     assert [(one.asked, one.domain) for one in select(["vm9", "web-1"], ALL)] == [("vm9", None), ("web-1", WEB1)]
 
 
-@pytest.mark.parametrize("uri", ["qemu:///system", "qemu:///session", "qemu+unix:///system?socket=/run/x", "test:///d"])
-def test_local_uris_are_taken(uri):
-    check_local(uri)
+def test_what_is_named_is_told_from_what_a_pattern_matched():
+    assert [one.by_name for one in select(["web-1", WEB2.uuid, "*", "vm9"], ALL)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
-@pytest.mark.parametrize("uri", ["qemu+ssh://root@kvm7/system", "qemu://kvm7/system", "qemu+tcp://[fe80::1]/system"])
-def test_remote_uris_are_refused_with_the_reason(uri):
-    with pytest.raises(errors.UriRefused, match=r"leads to (kvm7|fe80::1).*Let Ansible run the module on that host"):
-        check_local(uri)
+@given(st.text())
+def test_any_word_has_one_canonical_form(word):
+    assert canonical_uuid(canonical_uuid(word)) == canonical_uuid(word)
 
 
 @pytest.mark.parametrize(
-    ("uri", "directory"),
+    ("number", "name", "machine"),
     [
-        ("qemu:///system", "/run/libvirt/qemu"),
-        ("qemu+unix:///system", "/run/libvirt/qemu"),
-        ("ch:///system", "/run/libvirt/ch"),
+        (5, "rsvm2", "qemu-5-rsvm2"),
+        (13, "web_01.é-..x y", "qemu-13-web01.xy"),
+        (14, "a,b=c", "qemu-14-abc"),
+        (16, "--..lead", "qemu-16-lead"),
+        (17, "Ünïcødé", "qemu-17-ncd"),
+        (18, "trail-.-", "qemu-18-trail"),
+        (19, "n" * 90, "qemu-19-" + "n" * 56),
+        (20, "日本", "qemu-20"),
     ],
 )
-def test_each_driver_has_its_state_directory(uri, directory):
-    assert state_directory(uri) == directory
+def test_a_machine_is_called_as_libvirt_calls_it(number, name, machine):
+    assert machine_name(Domain(name, WEB1.uuid, True, number)) == machine
 
 
-def test_a_missing_library_names_interpreter_and_packages(monkeypatch):
-    monkeypatch.setitem(sys.modules, "libvirt", None)
-    with pytest.raises(errors.LibvirtMissing) as raised:
-        list_domains("qemu:///system")
-    assert sys.executable in str(raised.value)
-    assert "python3-libvirt" in raised.value.hint
+def test_other_drivers_call_it_after_themselves():
+    assert machine_name(Domain("vm", WEB1.uuid, True, 3), "ch") == "ch-3-vm"
+
+
+@given(st.text(), st.integers(1, 2**31))
+def test_any_machine_name_can_be_a_host_name(name, number):
+    machine = machine_name(Domain(name, WEB1.uuid, True, number))
+    assert re.fullmatch(r"qemu-[0-9]+(-[A-Za-z0-9]+([.-][A-Za-z0-9]+)*)?", machine)
+    assert len(machine) <= 64
