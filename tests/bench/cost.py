@@ -28,8 +28,8 @@ import typing as t
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lab"))
 
-from modules import PYTHON, collections_path  # noqa: E402  # beside this folder
-from standin_host import StandinHost  # noqa: E402
+from emulated_host import EmulatedHost  # noqa: E402  # beside this folder
+from modules import PYTHON, collections_path  # noqa: E402
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -163,11 +163,11 @@ def _measure(number: int, runs: int) -> Measured:
 
 
 @contextlib.contextmanager
-def _host(number: int) -> Iterator[StandinHost]:
+def _host(number: int) -> Iterator[EmulatedHost]:
     """A host with so many domains, all monitored."""
     with tempfile.TemporaryDirectory() as directory:
         settings = [f"num_rmids={number + 8}"]
-        with StandinHost(pathlib.Path(directory), settings=settings) as host:
+        with EmulatedHost(pathlib.Path(directory), settings=settings) as host:
             for index in range(number):
                 host.domains.add(f"vm{index:04}")
             with _daemon(host):
@@ -178,7 +178,7 @@ def _host(number: int) -> Iterator[StandinHost]:
 
 
 @contextlib.contextmanager
-def _daemon(host: StandinHost) -> Iterator[None]:
+def _daemon(host: EmulatedHost) -> Iterator[None]:
     """A real libvirtd that knows the stand-ins, in its test driver: so that listing costs what it costs on a host."""
     cover = "for name in lib cache log; do mount -t tmpfs bench /var/$name/libvirt; done; exec libvirtd"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -197,7 +197,7 @@ def _daemon(host: StandinHost) -> Iterator[None]:
         daemon.wait()
 
 
-def _payload(host: StandinHost, module: str, arguments: str, kept: pathlib.Path) -> pathlib.Path:
+def _payload(host: EmulatedHost, module: str, arguments: str, kept: pathlib.Path) -> pathlib.Path:
     """The file that Ansible sends for one run of a module."""
     temporary = kept / module
     temporary.mkdir()
@@ -221,14 +221,14 @@ def _payload(host: StandinHost, module: str, arguments: str, kept: pathlib.Path)
     return found[0]
 
 
-def _files(host: StandinHost, module: str) -> list[str]:
+def _files(host: EmulatedHost, module: str) -> list[str]:
     """The paths of FILES, as a process on the host has them."""
-    seen = host.domains.path(host.resctrl)
-    found = [path for pattern in FILES[module] for path in seen.glob(f"mon_groups/*/{pattern}")]
-    return [host.path(str(path.relative_to(seen))) for path in found]
+    root = host.seen()
+    found = [path for pattern in FILES[module] for path in root.glob(f"mon_groups/*/{pattern}")]
+    return [host.path(str(path.relative_to(root))) for path in found]
 
 
-def _run(host: StandinHost, command: Sequence[str]) -> Cost:
+def _run(host: EmulatedHost, command: Sequence[str]) -> Cost:
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     subprocess.run(host.domains.argv(command), stdout=subprocess.DEVNULL, check=True)
     wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)

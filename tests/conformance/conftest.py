@@ -11,7 +11,6 @@ own and its module's, tell which kernels have it and what it needs. What does no
 from __future__ import annotations
 
 import pathlib
-import re
 import sys
 
 import pytest
@@ -20,8 +19,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from targets.processes import Process
-from targets.record import FAILED, PASSED, Record, Run
-from targets.rules import Rule, version
+from targets.record import FAILED, PASSED, Run, save
+from targets.rules import Rule, rule_of, version
 from targets.target import Refused, Target
 
 CONFORMANCE = pytest.StashKey["Conformance"]()
@@ -94,22 +93,15 @@ class Conformance:
     def save(self) -> None:
         """Write the record, if one is wanted."""
         if self._record_file:
-            Record(self._rules, list(self._runs.values())).save(self._record_file)
+            save(list(self._runs.values()), self._record_file)
 
 
 def _rule(item: pytest.Function) -> Rule:
     """A test's rule. Raises UsageError for a test without one."""
-    function = item.function
-    number = re.match(r"test_(\d{3})_", function.__name__)
-    if not number or not function.__doc__:
-        raise pytest.UsageError(f"{item.nodeid}: a test here is called test_NNN_WORDS and its docstring says the rule")
-    marks = [mark.kwargs for mark in item.iter_markers("rule")]
-    needs = " ".join(mark.get("needs", "") for mark in reversed(marks)).split()
-    since = next((mark["since"] for mark in marks if "since" in mark), "")
-    until = next((mark["until"] for mark in marks if "until" in mark), "")
-    title = function.__doc__.strip().splitlines()[0]
-    subject = item.path.stem.removeprefix("test_")
-    return Rule(number[1], subject, title, since, until, tuple(dict.fromkeys(needs)))
+    try:
+        return rule_of(item.function, item.module)
+    except ValueError as error:
+        raise pytest.UsageError(f"{item.path.name}: {error}") from error
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -123,8 +115,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker, and the state of this run."""
-    config.addinivalue_line("markers", "rule(since, until, needs): kernels that have it, and what it takes to try it")
+    """The state of this run."""
     config.stash[CONFORMANCE] = Conformance(config)
 
 

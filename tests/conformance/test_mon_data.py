@@ -5,22 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import re
 from errno import ENODEV
 
 import pytest
-from targets.checks import fails, wait_until
+from targets.checks import fails
+from waiting import wait_until
 
 rule = pytest.mark.rule
 pytestmark = rule(needs="mon")
 
 VALUE = re.compile(r"(\d+|Unavailable|Error|Unassigned)\n")
-FRACTION = re.compile(r"\d+\.\d+\n")
+FRACTION = re.compile(r"(\d+\.\d{6}|Unavailable|Error)\n")
 WORDS = ("Unavailable", "Error", "Unassigned")
 LLC, TOTAL = "llc_occupancy", "mbm_total_bytes"
+ENERGY = ("core_energy", "activity")
 
 
 def count_some_traffic(fs, process, group):
@@ -30,7 +31,7 @@ def count_some_traffic(fs, process, group):
         process.spin(0.002)
         return fs.sum(group, TOTAL) > 0
 
-    wait_until(counts)
+    wait_until(counts, "a count")
 
 
 def recycled_group(fs, process):
@@ -50,10 +51,10 @@ def number(text):
 
 
 def test_109_values(fs):
-    """every value is a number, Unavailable, Error or Unassigned, and a newline; telemetry is a decimal fraction"""
+    """every value is a number, Unavailable, Error or Unassigned, and a newline; energy is a decimal fraction"""
     group = fs.make("mon_groups/m")
     for path in [*fs.files("mon_data"), *fs.files(f"{group}/mon_data")]:
-        pattern = FRACTION if "mon_PERF_PKG_" in path else VALUE
+        pattern = FRACTION if path.endswith(ENERGY) else VALUE
         assert pattern.fullmatch(fs.read(path)), path
 
 
@@ -67,7 +68,7 @@ def test_110_bandwidth_counts_up(fs, member):
         seen.append(fs.sum("mon_groups/m", TOTAL))
         return seen[-1] > seen[0]
 
-    wait_until(has_increased)
+    wait_until(has_increased, "a larger count")
     assert seen == sorted(seen)
 
 
@@ -131,44 +132,27 @@ def test_116_reading_again(fs, member):
             member.spin(0.002)
             return [os.pread(fd, 100, 0) for fd in files] != first
 
-        wait_until(is_another)
+        wait_until(is_another, "another value")
     finally:
         for fd in files:
             os.close(fd)
 
 
-@rule(needs="kernel destructive two-domains mbm")
+@rule(needs="destructive two-domains mbm")
 def test_117_domains_go_offline(fs, member):
     """the domain of an L3 whose CPUs are all offline is in no group; online again it is back, its counts at 0"""
-    l3_id = next(n for n in fs.domains() if 0 not in fs.cpus(n))
+    first, *_others, l3_id = fs.domains()
     directories = [f"{group}mon_data/mon_L3_{l3_id:02d}" for group in ("", "mon_groups/m/")]
-    cpus = fs.cpus(l3_id)
-    os.sched_setaffinity(member.pid, cpus)
+    fs.run_on(member.pid, l3_id)
     count_some_traffic(fs, member, "mon_groups/m")
     assert int(fs.counter("mon_groups/m", l3_id, TOTAL)) > 0
-    os.sched_setaffinity(member.pid, {0})
-    with open(fs.at(f"{directories[1]}/{TOTAL}"), encoding="ascii") as file, switched_off(cpus):
+    fs.run_on(member.pid, first)
+    with open(fs.at(f"{directories[1]}/{TOTAL}"), encoding="ascii") as file, fs.switched_off(l3_id):
         assert [fs.exists(directory) for directory in directories] == [False, False]
         with fails(ENODEV):
             file.read()
     assert [fs.exists(directory) for directory in directories] == [True, True]
     assert fs.counter("mon_groups/m", l3_id, TOTAL) in ("0", *WORDS)
-
-
-@contextlib.contextmanager
-def switched_off(cpus):
-    """CPUs offline for a while."""
-
-    def switch(state):
-        for cpu in cpus:
-            with open(f"/sys/devices/system/cpu/cpu{cpu}/online", "w", encoding="ascii") as file:
-                file.write(state)
-
-    try:
-        switch("0")
-        yield
-    finally:
-        switch("1")
 
 
 @rule(needs="cmt steerable no-snc")
@@ -257,11 +241,52 @@ def test_213_sum_over_nodes(steered, member):
 
 @rule(since="7.0", needs="perf")
 def test_214_telemetry_of_groups(fs, member):
-    """telemetry of a group is a decimal fraction that does not decrease"""
-    [path, *_others] = [path for path in fs.files("mon_groups/m/mon_data") if "mon_PERF_PKG_" in path]
-    before = fs.read(path)
+    """telemetry of a group is Unavailable or a number that does not decrease, a decimal fraction if it is energy"""
+    paths = [path for path in fs.files("mon_groups/m/mon_data") if "mon_PERF_PKG_" in path]
+    first = run_until_valid(fs, member, paths)
     member.spin(0.002)
-    assert float(fs.read(path)) >= float(before)
+    for path, before in first.items():
+        assert ("." in before) == path.endswith(ENERGY)
+        assert float(fs.read(path)) >= float(before)
+
+
+@rule(since="7.0", needs="perf steerable")
+def test_277_telemetry_is_inherited(steered, process):
+    """telemetry of a new group begins with what the former owner of its RMID has left"""
+    fs, group = steered, steered.fill()[0]
+    fs.move(process.pid, group)
+    paths = [path for path in fs.files(f"{group}/mon_data") if "mon_PERF_PKG_" in path]
+    run_until_valid(fs, process, paths)
+    fs.move(process.pid, "")
+    fs.freeze(True)
+    before = {path.removeprefix(group): fs.read(path) for path in paths}
+    fs.rmdir(group)
+    group = fs.make("mon_groups/new")
+    assert {path: fs.read(f"{group}{path}") for path in before} == before
+
+
+@rule(since="7.0", needs="perf steerable")
+def test_278_telemetry_of_control_groups(steered):
+    """a CTRL_MON group's telemetry is the sum over it and its MON groups, of those parts that are numbers"""
+    fs, event = steered, "core_energy"
+    groups = ["", fs.make("mon_groups/m"), fs.make("mon_groups/n")]
+    for group, value in zip(groups, (1.5, "Unavailable", 2.25), strict=True):
+        fs.set_counter(group, 0, event, value)
+    assert fs.read(f"mon_data/mon_PERF_PKG_00/{event}") == "3.750000\n"
+    for group in groups:
+        fs.set_counter(group, 0, event, "Unavailable")
+    assert fs.read(f"mon_data/mon_PERF_PKG_00/{event}") == "Unavailable\n"
+
+
+def run_until_valid(fs, process, paths):
+    """Let a member of a group run until its telemetry is no longer Unavailable; what it reads then, by path."""
+
+    def is_valid():
+        process.spin(0.002)
+        return all(fs.read(path) != "Unavailable\n" for path in paths)
+
+    wait_until(is_valid)
+    return {path: fs.read(path) for path in paths}
 
 
 @rule(since="6.11", needs="snc steerable")

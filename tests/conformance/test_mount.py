@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from errno import EBUSY, EINVAL, ENOENT, EPERM
+from errno import EBUSY, EINVAL, ENOENT, EPERM, EROFS
 
 import pytest
 from targets import syscalls
@@ -109,6 +109,44 @@ def test_010_umount_with_an_open_file(fs):
 def test_011_magic(fs):
     """statfs says 0x7655821"""
     assert syscalls.filesystem_type(fs.path) == 0x7655821
+
+
+@rule(needs="mon destructive")
+def test_279_read_only(fs, process):
+    """mounted read-only, nothing can be made, removed or written: EROFS; /proc/mounts says ro"""
+    with fs.mounted_with("ro"):
+        assert "ro" in fs.mount_entry()[1]
+        for change in (
+            lambda: fs.mkdir("mon_groups/x"),
+            lambda: fs.rmdir("mon_groups"),
+            lambda: fs.write("tasks", f"{process.pid}\n"),
+        ):
+            with fails(EROFS):
+                change()
+        assert fs.read("info/last_cmd_status") == "ok\n"
+
+
+@rule(needs="destructive")
+def test_280_time_of_the_mount(fs):
+    """the ctime of the root directory stays as long as it is mounted, and is another one after umount and mount"""
+    before = os.stat(fs.at("")).st_ctime_ns
+    if "mon" in fs.facts:
+        fs.make("mon_groups/m")
+    assert os.stat(fs.at("")).st_ctime_ns == before
+    with fs.unmounted():
+        pass
+    assert os.stat(fs.at("")).st_ctime_ns != before
+
+
+@rule(since="6.7", needs="mon destructive")
+def test_281_inodes_repeat(fs):
+    """after umount and mount the inode numbers of groups begin anew: a new group may have that of an old one"""
+    inodes = set()
+    for _time in range(2):
+        with fs.unmounted():
+            pass
+        inodes.add(os.stat(fs.at(fs.make("mon_groups/m"))).st_ino)
+    assert len(inodes) == 1
 
 
 @rule(needs="destructive")

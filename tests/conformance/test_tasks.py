@@ -10,8 +10,9 @@ from errno import E2BIG, EINVAL, EPERM, ESRCH
 
 import pytest
 from targets import syscalls
-from targets.checks import fails, wait_until
+from targets.checks import fails
 from targets.processes import NOBODY, as_nobody, in_child, zombie
+from waiting import wait_until
 
 rule = pytest.mark.rule
 pytestmark = rule(needs="mon")
@@ -244,7 +245,7 @@ def test_099_ended_threads_disappear(fs, process):
     fs.move(process.pid, "mon_groups/m")
     fs.move(thread, "mon_groups/m")
     process.end_thread(thread)
-    wait_until(lambda: fs.tasks("mon_groups/m") == [process.pid])
+    wait_until(lambda: fs.tasks("mon_groups/m") == [process.pid], "the end of the thread")
 
 
 def test_100_groups_stay(fs, member):

@@ -8,9 +8,11 @@ from __future__ import annotations
 import pathlib
 import subprocess
 import typing as t
+from xml.etree import ElementTree as ET
 
 import pytest
 from guest import CHECKOUT, Guest, Machine
+from tuning import Cachetune, cputune
 
 # A program in the guest that loads counters.py, sets a group up and prints what its files read.
 FORCE = """
@@ -147,12 +149,13 @@ def test_assignable_counters_of_amd(newest: str) -> None:
     assert second == "Unassigned"
 
 
-DOMAIN = """
+MONITORED = ET.tostring(cputune([Cachetune("0", monitors=["0"])]), encoding="unicode")
+DOMAIN = f"""
 <domain type='kvm'>
   <name>vm</name>
   <memory unit='MiB'>32</memory>
   <vcpu>1</vcpu>
-  <cputune><cachetune vcpus='0'><monitor level='3' vcpus='0'/></cachetune></cputune>
+  {MONITORED}
   <os><type arch='x86_64' machine='pc'>hvm</type></os>
   <cpu mode='host-passthrough' check='none'/>
   <devices>

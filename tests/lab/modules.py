@@ -17,6 +17,9 @@ import ansible
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+# What a module prints: JSON
+Result = dict[str, t.Any]
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The interpreter of a managed host: the one with the distribution's libvirt-python
 PYTHON = "/usr/bin/python3"
@@ -64,7 +67,7 @@ def run_module(
     check: bool = False,
     diff: bool = False,
     inside: Callable[[Sequence[str]], list[str]] = list,
-) -> dict[str, t.Any]:
+) -> Result:
     """The result of one run. `inside` makes a command line run where the module is to: Host.argv of a lab's host.
 
     Raises AssertionError if the module did not end as modules do, with one JSON object.
@@ -72,9 +75,27 @@ def run_module(
     argv = inside(command(module, arguments, check=check, diff=diff))
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd="/", env=dict(os.environ))
     try:
-        result: dict[str, t.Any] = json.loads(done.stdout)
+        result: Result = json.loads(done.stdout)
     except ValueError:
         raise AssertionError(f"{module} ended with {done.returncode}: {done.stdout}{done.stderr}") from None
     if bool(result.get("failed")) != bool(done.returncode):
         raise AssertionError(f"{module} ended with {done.returncode}, but says failed={result.get('failed')}")
     return result
+
+
+def succeeded(result: Result) -> Result:
+    """The result of a run, which must have succeeded."""
+    assert not result.get("failed"), json.dumps(result, indent=1)
+    return result
+
+
+def only(result: Result) -> Result:
+    """What a result says about its one domain."""
+    domain: Result
+    (domain,) = result["domains"]
+    return domain
+
+
+def warnings(result: Result) -> list[str]:
+    """The texts of a result's warnings; ansible-core 2.19 wraps them."""
+    return [one if isinstance(one, str) else one["event"]["msg"] for one in result.get("warnings", ())]

@@ -22,8 +22,9 @@ import signal
 import socket
 import sys
 import threading
-import time
 import typing as t
+
+from waiting import wait_until
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -70,8 +71,7 @@ class _Machine:
         thread, end = self._threads.pop(tid)
         end.set()
         thread.join()
-        while os.path.exists(f"/proc/self/task/{tid}"):
-            time.sleep(0.001)
+        wait_until(lambda: not os.path.exists(f"/proc/self/task/{tid}"), f"the end of thread {tid}")
 
     def serve(self, requests: t.TextIO, answers: t.TextIO) -> None:
         """Answer what the parent hands on, for ever: the parent's end is ours."""

@@ -20,13 +20,17 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 import typing as t
 import uuid
 from xml.etree import ElementTree as ET
 
+from tuning import cputune
+from waiting import wait_until
+
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tuning import Tuning
 
 _QEMU = pathlib.Path(__file__).with_name("standin_qemu.py")
 _TEST_NAMESPACE = "http://libvirt.org/schemas/domain/test/1.0"
@@ -49,12 +53,12 @@ OTHER_THREADS = ("call_rcu", "IO mon_iothread")
 class Standin:
     """A domain. `vcpus` is vCPU id -> thread id, `others` are further threads but the main one; `pid` is 0 if shut off.
 
-    `cputune` is XML: the content of the domain's <cputune>.
+    `tuning` is what its <cputune> has.
     """
 
     name: str
     uuid: str
-    cputune: str = ""
+    tuning: Sequence[Tuning] = ()
     pid: int = 0
     vcpus: dict[int, int] = dataclasses.field(default_factory=dict)
     others: list[int] = dataclasses.field(default_factory=list)
@@ -74,7 +78,7 @@ class Standins:
         self._farm: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Standins:
-        command = [*_NAMESPACE, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-I", str(_QEMU), _ROOM]
+        command = [*_NAMESPACE, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-Es", str(_QEMU), _ROOM]
         self._farm = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
         assert self._farm.stdout
         # Whoever enters the namespace too early would be in the machine's own
@@ -123,16 +127,16 @@ class Standins:
 
     # -- domains
 
-    def define(self, name: str, *, uuid: str = "", cputune: str = "") -> Standin:
+    def define(self, name: str, *, uuid: str = "", tuning: Sequence[Tuning] = ()) -> Standin:
         """A domain that is shut off. Its UUID is derived from its name unless given."""
-        domain = Standin(name, uuid or uuid_of(name), cputune)
+        domain = Standin(name, uuid or uuid_of(name), tuning)
         self._domains[name] = domain
         self._write_node()
         return domain
 
-    def add(self, name: str, vcpus: int = 2, *, cputune: str = "") -> Standin:
+    def add(self, name: str, vcpus: int = 2, *, tuning: Sequence[Tuning] = ()) -> Standin:
         """A domain that runs."""
-        self.define(name, cputune=cputune)
+        self.define(name, tuning=tuning)
         return self.start(name, vcpus)
 
     def start(self, name: str, vcpus: int = 2) -> Standin:
@@ -160,8 +164,7 @@ class Standins:
         """End a domain's process with SIGKILL behind libvirt's back: its status file says that it runs."""
         domain = self[name]
         os.kill(domain.pid, signal.SIGKILL)
-        while os.path.exists(f"/proc/{domain.pid}"):
-            time.sleep(0.001)
+        wait_until(lambda: not os.path.exists(f"/proc/{domain.pid}"), f"the end of process {domain.pid}")
 
     def hide(self, name: str) -> None:
         """Let a domain run on, unknown to this libvirt: as if it were another one's."""
@@ -250,8 +253,8 @@ def _domain_xml(domain: Standin) -> ET.Element:
     ET.SubElement(element, "uuid").text = domain.uuid
     ET.SubElement(element, "memory").text = "32768"
     ET.SubElement(element, "vcpu").text = "16"
-    if domain.cputune:
-        element.append(ET.fromstring(f"<cputune>{domain.cputune}</cputune>"))  # noqa: S314  # a test's own
+    if domain.tuning:
+        element.append(cputune(domain.tuning))
     ET.SubElement(ET.SubElement(element, "os"), "type").text = "hvm"
     if not domain.pid:
         ET.SubElement(element, f"{{{_TEST_NAMESPACE}}}runstate").text = _SHUT_OFF

@@ -7,24 +7,13 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 import typing as t
 from pathlib import Path
 
+from waiting import wait_until
+
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hosts import Host
-
-_PATIENCE = 60.0
-
-
-def wait_until(true: Callable[[], object], what: str) -> None:
-    """Waits for something that takes its time. Raises AssertionError if it does not come."""
-    deadline = time.monotonic() + _PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"{what}: not within {_PATIENCE:.0f} seconds"
-        time.sleep(0.02)
 
 
 class Traces:

@@ -12,5 +12,6 @@ from __future__ import annotations
 import pathlib
 import sys
 
-# What makes guests, and sets the counters inside of them, is a folder of programs.
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "kernel"))
+# What makes guests, and sets the counters inside of them, is a folder of programs; so is the lab.
+_TESTS = pathlib.Path(__file__).resolve().parents[2]
+sys.path += [str(_TESTS / "kernel"), str(_TESTS / "lab")]

@@ -1,16 +1,13 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Assertions about errors, and waiting."""
+"""Assertions about errors."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from errno import errorcode
-
-from .target import PATIENCE
 
 
 @contextlib.contextmanager
@@ -32,11 +29,3 @@ def errno_of(action: Callable[[], object]) -> int | None:
     except OSError as error:
         return error.errno
     return 0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return as soon as it holds; it must hold in the end."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for has not come"
-        time.sleep(0.01)

@@ -13,13 +13,15 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
+
+from waiting import PATIENCE, while_busy
 
 from emulator.control import Control
 from emulator.profiles import load
 
 from .syscalls import umount
-from .target import PATIENCE, Refused, Target
+from .target import Refused, Target
 
 LAB = str(pathlib.Path(__file__).resolve().parents[2] / "lab")
 PROFILES = {
@@ -32,7 +34,8 @@ PROFILES = {
     "snc": ("snc",),
     "amd-bmec": ("amd-bmec",),
     "amd-abmc": ("amd-abmc",),
-    "perf-pkg": ("perf-pkg",),
+    "intel-aet": ("intel-aet",),
+    "few-telemetry": ("intel-aet", "telemetry_rmids=5", "packages=1"),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }
@@ -86,15 +89,7 @@ class Emulated(Target):
 
         FUSE lets go of a file a moment after it was closed: the mount may be busy for that long.
         """
-        deadline = time.monotonic() + LET_GO
-        while True:
-            try:
-                umount(self.path)
-                break
-            except OSError as error:
-                if error.errno != errno.EBUSY or time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.02)
+        while_busy(lambda: umount(self.path), LET_GO)
         self._end()
 
     def _end(self) -> None:
@@ -112,12 +107,8 @@ class Emulated(Target):
         os.rmdir(self._directory)
 
     def place(self, tid: int) -> str:
-        """As /proc would say it: the emulator cannot put a file there."""
-        for path, group in self.control.snapshot()["groups"].items():
-            if tid in group["tasks"]:
-                mon = os.path.basename(path) if group["kind"] == "MON" else ""
-                return f"res:{group['control'] or '/'}\nmon:{mon}\n"
-        return "res:/\nmon:\n"
+        """As the emulator's own look-alike of /proc says it."""
+        return self.control.place(tid)
 
     def let_time_pass(self, seconds: float) -> None:
         """For the limbo, not for us."""
@@ -141,9 +132,21 @@ class Emulated(Target):
         }
         return {fact for fact, is_there in there.items() if is_there}
 
-    def set_counter(self, group: str, l3_id: int, event: str, value: int | str) -> None:
+    @contextlib.contextmanager
+    def switched_off(self, l3_id: int) -> Iterator[None]:
         """Through the control socket."""
-        self.control.set(group, l3_id, event, value)
+        self.control.offline(l3_id)
+        try:
+            yield
+        finally:
+            self.control.online(l3_id)
+
+    def run_on(self, tid: int, l3_id: int) -> None:
+        """Threads of an emulator run on all caches."""
+
+    def set_counter(self, group: str, domain: int, event: str, value: float | str) -> None:
+        """Through the control socket."""
+        self.control.set(group, domain, event, value)
 
     def unset_counters(self) -> None:
         """Of all groups."""

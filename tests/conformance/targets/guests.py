@@ -19,6 +19,7 @@ from guest import Guest, GuestError, Machine
 from products import KERNELS, NotBuilt, kernels
 
 from .record import changes, load
+from .rules import rules_of_tests
 
 RECORDED = pathlib.Path(__file__).resolve().parents[1] / "recorded"
 LIMIT = 1800
@@ -76,7 +77,11 @@ def check(kernel: str, hardware: str) -> str:
     with tempfile.TemporaryDirectory(prefix="conformance-") as name:
         problem = record(kernel, hardware, pathlib.Path(name))
         now = pathlib.Path(name) / known.name
-        return problem or "; ".join(changes(load(known), load(now)))
+        rules = rules_of_tests()
+        try:
+            return problem or "; ".join(changes(load(known, rules), load(now, rules)))
+        except ValueError as error:
+            return str(error)
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:

@@ -9,6 +9,7 @@ import contextlib
 import glob
 import os
 import time
+from collections.abc import Iterator
 
 from counters import ERROR, FREEZE, UNAVAILABLE, Counter, frozen
 
@@ -117,13 +118,27 @@ class Kernel(Target):
         }
         return {fact for fact, is_there in there.items() if is_there}
 
+    @contextlib.contextmanager
+    def switched_off(self, l3_id: int) -> Iterator[None]:
+        """As sysfs does it."""
+        cpus = self.cpus(l3_id)
+        try:
+            _switch(cpus, "0")
+            yield
+        finally:
+            _switch(cpus, "1")
+
+    def run_on(self, tid: int, l3_id: int) -> None:
+        """By its affinity."""
+        os.sched_setaffinity(tid, self.cpus(l3_id))
+
     # -- the guests' processor model
 
-    def set_counter(self, group: str, l3_id: int, event: str, value: int | str) -> None:
+    def set_counter(self, group: str, domain: int, event: str, value: float | str) -> None:
         """Make the model's register return it; for the root or a MON group."""
         self._rmids = self._rmids or self._find_rmids()
-        raw = WORDS[value] if isinstance(value, str) else value // self.unit()
-        self._force(l3_id, self._rmids[group], event, raw)
+        raw = WORDS[value] if isinstance(value, str) else int(value) // self.unit()
+        self._force(domain, self._rmids[group], event, raw)
 
     def unset_counters(self) -> None:
         """Back to what the model counts."""
@@ -154,6 +169,12 @@ class Kernel(Target):
             counter = Counter(self.cpus(l3_id)[0], rmid + node * self.num_rmids(), event)
             counter.force(raw if node == 0 or raw in WORDS.values() else 0)
             self._forced.add(counter)
+
+
+def _switch(cpus: list[int], state: str) -> None:
+    for cpu in cpus:
+        with open(f"/sys/devices/system/cpu/cpu{cpu}/online", "w", encoding="ascii") as file:
+            file.write(state)
 
 
 def _parse_list(path: str) -> list[int]:

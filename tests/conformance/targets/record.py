@@ -1,18 +1,26 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What became of each rule at each target, as JSON that stays the same if nothing has changed."""
+"""What became of each rule at each target, as JSON that stays the same if nothing has changed.
+
+A record has a line of codes for ten rules: `040 PPPP-PPFPP` says that 044 does not apply to the target and that 047
+failed. What the rules are, and so why one does not apply, the tests say.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from .rules import Rule
+from .rules import Rule, version
 
 PASSED, FAILED = "passed", "failed"
+_CODES = {PASSED: "P", FAILED: "F"}
+_WORDS = {code: outcome for outcome, code in _CODES.items()}
+_NOT_APPLICABLE, _UNKNOWN = "-", "."
 
 
 @dataclass
@@ -29,31 +37,29 @@ class Run:
 class Record:
     """All of it: the rules by number, and the runs."""
 
-    rules: dict[str, Rule] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file."""
-        rules = [_without_blanks(asdict(self.rules[number])) for number in sorted(self.rules)]
-        runs = [_grouped(run) for run in sorted(self.runs, key=lambda run: run.target)]
-        with open(path, "w", encoding="utf-8") as file:
-            file.write('{"rules": [\n' + ",\n".join(json.dumps(rule) for rule in rules))
-            file.write('\n],\n"runs": [\n' + ",\n".join(json.dumps(run, indent=1) for run in runs) + "\n]}\n")
-
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Add what a file says. Raises ValueError if it knows a rule as something else."""
+        """Add the runs of a file. Raises ValueError if it is older than a change of the rules."""
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
-        for fields in content["rules"]:
-            rule = Rule(**{**fields, "needs": tuple(fields.get("needs", ()))})
-            if self.rules.setdefault(rule.number, rule) != rule:
-                raise ValueError(f"{path}: rule {rule.number} is another one than in the files before")
-        self.runs += [_ungrouped(run) for run in content["runs"]]
+        try:
+            self.runs += [_decoded(fields, self.rules) for fields in content["runs"]]
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
 
-def load(path: str | os.PathLike[str]) -> Record:
-    """The record in a file."""
-    record = Record()
+def save(runs: Sequence[Run], path: str | os.PathLike[str]) -> None:
+    """Write the file."""
+    encoded = [_encoded(run) for run in sorted(runs, key=lambda run: run.target)]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('{"runs": [\n' + ",\n".join(json.dumps(run, indent=1) for run in encoded) + "\n]}\n")
+
+
+def load(path: str | os.PathLike[str], rules: Mapping[str, Rule]) -> Record:
+    """The record in a file. Raises ValueError if it is older than a change of the rules."""
+    record = Record(rules)
     record.load(path)
     return record
 
@@ -69,18 +75,32 @@ def changes(before: Record, after: Record) -> list[str]:
     return found
 
 
-def _without_blanks(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value}
+def _encoded(run: Run) -> dict[str, Any]:
+    codes = {int(number): _CODES.get(outcome, _NOT_APPLICABLE) for number, outcome in run.outcomes.items()}
+    tens = sorted({number // 10 * 10 for number in codes})
+    lines = [f"{ten:03} " + "".join(codes.get(ten + one, _UNKNOWN) for one in range(10)) for ten in tens]
+    return {"target": run.target, "release": run.release, "facts": " ".join(run.facts), "outcomes": lines}
 
 
-def _grouped(run: Run) -> dict[str, Any]:
-    """With the rules of an outcome in one string."""
-    outcomes: dict[str, list[str]] = {}
-    for number, outcome in sorted(run.outcomes.items()):
-        outcomes.setdefault(outcome, []).append(number)
-    return {**asdict(run), "outcomes": {outcome: " ".join(outcomes[outcome]) for outcome in sorted(outcomes)}}
+def _decoded(fields: Mapping[str, Any], rules: Mapping[str, Rule]) -> Run:
+    run = Run(fields["target"], fields["release"], fields["facts"].split())
+    for line in fields["outcomes"]:
+        ten, codes = line.split()
+        for number, code in enumerate(codes, int(ten)):
+            if code != _UNKNOWN:
+                run.outcomes[f"{number:03}"] = _outcome(f"{number:03}", code, run, rules)
+    return run
 
 
-def _ungrouped(fields: dict[str, Any]) -> Run:
-    outcomes = {number: outcome for outcome, numbers in fields["outcomes"].items() for number in numbers.split()}
-    return Run(**{**fields, "outcomes": outcomes})
+def _outcome(number: str, code: str, run: Run, rules: Mapping[str, Rule]) -> str:
+    """What a code stands for. Raises ValueError if the rule, as it is now, cannot have come out so."""
+    if number not in rules:
+        raise ValueError(f"there is no rule {number} any more: make the record anew")
+    obstacle = rules[number].obstacle(version(run.release), run.facts)
+    if (code == _NOT_APPLICABLE) != bool(obstacle):
+        raise ValueError(f"rule {number} has changed, and now {_applies(obstacle)} {run.target}: make the record anew")
+    return obstacle or _WORDS[code]
+
+
+def _applies(obstacle: str) -> str:
+    return "does not apply to" if obstacle else "applies to"

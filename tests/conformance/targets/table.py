@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .explanations import BY_NEED, BY_RULE
 from .record import FAILED, PASSED, Record, Run
-from .rules import FACTS, Rule, version
+from .rules import FACTS, Rule, rules_of_tests, version
 
 HEAD = """\
 <!-- Copyright (c) 2026 the kvmops.resctrl authors -->
@@ -120,7 +120,7 @@ def _check(record: Record) -> None:
 
 def _note(rule: Rule, record: Record, columns: Sequence[Column]) -> str:
     """Why the columns differ, empty if they do so by the kernels only. Raises Unexplained."""
-    notes = {}
+    notes: dict[str, None] = {}
     for run in (column.runs[0] for column in columns if not column.several):
         outcome = run.outcomes[rule.number]
         if outcome not in (PASSED, rule.kernels):
@@ -198,8 +198,8 @@ def page(record: Record) -> str:
 
 def main(files: Sequence[str]) -> int:
     """Print the page made from these records; the exit status is 1 if something has no explanation."""
-    record = Record()
     try:
+        record = Record(rules_of_tests())
         for path in files:
             record.load(path)
         print(page(record), end="")

@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
+from waiting import while_busy
+
 from .rules import version
 
-PATIENCE = 60.0
-"""Seconds to wait for what is bound to come, before a test fails."""
 OWN_ENTRIES = frozenset({"info", "mon_data", "mon_groups"})
 """Directories of the root that are no groups."""
 
@@ -75,8 +73,18 @@ class Target(ABC):
         """Facts that resctrl's files do not tell."""
 
     @abstractmethod
-    def set_counter(self, group: str, l3_id: int, event: str, value: int | str) -> None:
+    def switched_off(self, l3_id: int) -> contextlib.AbstractContextManager[None]:
+        """Let all CPUs of an L3 cache be offline for a while."""
+
+    @abstractmethod
+    def run_on(self, tid: int, l3_id: int) -> None:
+        """Let a thread run on the CPUs of an L3 cache only, where threads have CPUs."""
+
+    @abstractmethod
+    def set_counter(self, group: str, domain: int, event: str, value: float | str) -> None:
         """Make the hardware give a word, or a number of bytes (a multiple of the unit), for a group's own RMID.
+
+        The domain is an L3 cache; for an event of telemetry it is a package, and the number in the event's unit.
 
         With sub-NUMA clustering the first node gets the number and the others 0; a word goes to all nodes.
         """
@@ -149,15 +157,7 @@ class Target(ABC):
 
     def patiently(self, action: Callable[[], object]) -> None:
         """Do it again as long as it fails with EBUSY."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                action()
-                return
-            except OSError as error:
-                if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                    raise
-            self.let_time_pass(0.25)
+        while_busy(action, sleep=lambda _seconds: self.let_time_pass(0.25))
 
     def adopt(self, path: str) -> None:
         """Remove this group too when the test is over."""
@@ -283,7 +283,7 @@ class Target(ABC):
     def unmounted(self) -> Iterator[None]:
         """For a while, unless the block mounts it."""
         with self.unlocked():
-            self.umount()
+            self.patiently(self.umount)
             yield
 
     @contextlib.contextmanager
@@ -295,7 +295,7 @@ class Target(ABC):
                 yield
             finally:
                 self.clean()
-                self.umount()
+                self.patiently(self.umount)
 
     def mount_entry(self) -> tuple[str, list[str]] | None:
         """Type and options in /proc/self/mounts, None if it is not mounted."""

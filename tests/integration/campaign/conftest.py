@@ -10,10 +10,10 @@ import dataclasses
 import pathlib
 
 import pytest
-from standin_host import StandinHost
+from emulated_host import EmulatedHost
 from standins import Standin
+from tuning import Cachetune
 
-CACHETUNE = '<cachetune vcpus="0"><cache id="0" level="3" type="both" size="2048" unit="KiB"/></cachetune>'
 LIBVIRT = "qemu-1-partly-vcpus_0"
 PQOS = "COS1"
 FOREIGN = "mon_groups/pqos-1-1"
@@ -29,7 +29,7 @@ class Scene:
     stale one of ours.
     """
 
-    host: StandinHost
+    host: EmulatedHost
     domains: dict[str, Standin]
     other: Standin
 
@@ -78,8 +78,8 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """The scene; it is laid out anew with lay_out()."""
-    with StandinHost(pathlib.Path(tmp_path_factory.mktemp("campaign"))) as host:
-        tuning = {"partly": CACHETUNE}
+    with EmulatedHost(pathlib.Path(tmp_path_factory.mktemp("campaign"))) as host:
+        tuning = {"partly": [Cachetune("0", cache_id=0, size_kib=2048)]}
         names = ("plain", "partly", "pinned", "grown", "moved")
-        domains = {name: host.domains.add(name, cputune=tuning.get(name, "")) for name in names}
+        domains = {name: host.domains.add(name, tuning=tuning.get(name, ())) for name in names}
         yield Scene(host, domains, host.domains.add("other"))

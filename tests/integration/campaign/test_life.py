@@ -8,10 +8,10 @@ from __future__ import annotations
 import pathlib
 import tempfile
 
+from emulated_host import EmulatedHost
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from standin_host import StandinHost
 
 NAMES = ("vm1", "vm2", "vm3")
 names = st.sampled_from(NAMES)
@@ -23,7 +23,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
-        self.host = StandinHost(pathlib.Path(self.directory.name), settings=["num_rmids=8"])
+        self.host = EmulatedHost(pathlib.Path(self.directory.name), settings=["num_rmids=8"])
         self.host.__enter__()
         self.running = set()
         # group made by another tool -> its threads, as that tool left them

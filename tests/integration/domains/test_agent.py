@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from modules import ROOT
+from waiting import wait_until
 
 from hosts import domain_xml
 
@@ -32,7 +33,7 @@ def agent_fixture(hv):
         return done.returncode, done.stdout, done.stderr
 
     yield run
-    hv.run(["rm", "-rf", "/etc/kvmops-resctrl", MEMORY])
+    hv.host.run(["rm", "-rf", "/etc/kvmops-resctrl", MEMORY])
 
 
 @pytest.fixture(name="declare")
@@ -40,8 +41,8 @@ def declare_fixture(hv):
     """Write the policy file, as role monitor does."""
 
     def write(**policy):
-        hv.run(["mkdir", "-p", "/etc/kvmops-resctrl"])
-        hv.run(["tee", POLICY], input=json.dumps(policy))
+        hv.host.run(["mkdir", "-p", "/etc/kvmops-resctrl"])
+        hv.host.run(["tee", POLICY], input=json.dumps(policy))
 
     return write
 
@@ -131,7 +132,7 @@ def test_a_damaged_policy_is_reported_and_nothing_is_switched_off(hv, agent, dec
     declare(default="enabled")
     agent("enforce")
     groups = hv.groups()
-    hv.run(["tee", POLICY], input='{"default": "disab')
+    hv.host.run(["tee", POLICY], input='{"default": "disab')
     status, out, err = agent("enforce")
     assert (status, out) == (1, "")
     assert err.startswith(f"error: Cannot understand {POLICY}")
@@ -206,12 +207,12 @@ def wrapped_fixture(hv):
     """Define a domain whose emulator is this script."""
 
     def define(name, script):
-        hv.run(["tee", WRAPPER], input=script)
-        hv.run(["chmod", "755", WRAPPER])
+        hv.host.run(["tee", WRAPPER], input=script)
+        hv.host.run(["chmod", "755", WRAPPER])
         hv.host.define(domain_xml(name, kvm=hv.host.has_kvm()).replace("/usr/bin/qemu-system-x86_64", WRAPPER))
 
     yield define
-    hv.run(["rm", "-f", WRAPPER, "/run/up"])
+    hv.host.run(["rm", "-f", WRAPPER, "/run/up"])
 
 
 def test_a_domain_that_takes_long_to_start_is_no_error_and_is_counted_when_it_is_up(hv, agent, declare, wrapped):
@@ -221,12 +222,12 @@ def test_a_domain_that_takes_long_to_start_is_no_error_and_is_counted_when_it_is
     with subprocess.Popen(hv.host.argv(["virsh", "--quiet", "start", "vm5"])) as start:
         try:
             status_file = "/run/libvirt/qemu/vm5.xml"
-            hv.wait_until(lambda: "starting up" in hv.run(["cat", status_file], check=False).stdout, "vm5 begins")
-            hv.run(["touch", "--date=2 minutes ago", "/run/libvirt/qemu"])
+            wait_until(lambda: "starting up" in hv.host.run(["cat", status_file], check=False).stdout, "vm5 begins")
+            hv.host.run(["touch", "--date=2 minutes ago", "/run/libvirt/qemu"])
             assert agent("enforce", "--quiet") == (0, "", "")
             assert agent("status", "vm5") == (0, "RDT Monitoring Status: Disabled\n", "")
         finally:
-            hv.run(["touch", "/run/up"])
+            hv.host.run(["touch", "/run/up"])
         assert start.wait() == 0
     assert agent("enforce", "--quiet") == (0, "vm5: Now counted: vCPU 0, 1\n", "")
     assert hv.groups()[hv.ours("vm5")] == set(hv.vcpus("vm5").values())
@@ -245,7 +246,7 @@ def _vcpu_threads(hv, name):
     """The vCPU threads of all processes with the domain on their command lines."""
     script = "for at in $(grep --files-with-matches --text guest=$0, /proc/[0-9]*/cmdline); do "
     script += "grep --with-filename '^CPU ' ${at%/cmdline}/task/*/comm; done; true"
-    return {int(line.split("/")[4]) for line in hv.run(["sh", "-c", script, name]).stdout.splitlines()}
+    return {int(line.split("/")[4]) for line in hv.host.run(["sh", "-c", script, name]).stdout.splitlines()}
 
 
 # -- other PID namespaces ---------------------------------------------------------------------------------------------
@@ -258,17 +259,17 @@ def containered_fixture(hv):
     argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "libvirtd", "--pid-file", "/run/inner.pid"]
     with subprocess.Popen(hv.host.argv(argv)) as process:
         listed = ["virsh", "--quiet", "--connect", "qemu:///system", "list"]
-        hv.wait_until(lambda: hv.run(listed, check=False).returncode == 0, "libvirtd in its namespace answers")
+        wait_until(lambda: hv.host.run(listed, check=False).returncode == 0, "libvirtd in its namespace answers")
         yield
         process.kill()
-    hv.wait_until(lambda: hv.run(["pidof", "libvirtd"], check=False).returncode, "its namespace ends")
+    wait_until(lambda: hv.host.run(["pidof", "libvirtd"], check=False).returncode, "its namespace ends")
     hv.start_libvirtd()
 
 
 @pytest.mark.usefixtures("containered")
 def test_domains_of_a_libvirtd_in_a_container_are_managed_by_their_uuids(hv, agent, declare):
     hv.start("vm5")
-    assert f"pid='{hv.pid('vm5')}'" not in hv.run(["cat", "/run/libvirt/qemu/vm5.xml"]).stdout
+    assert f"pid='{hv.pid('vm5')}'" not in hv.host.run(["cat", "/run/libvirt/qemu/vm5.xml"]).stdout
     declare(default="unmanaged", domains=[{"name": "vm5"}])
     assert agent("enforce") == (0, "vm5: Now counted: vCPU 0, 1\n", "")
     assert hv.groups() == {hv.ours("vm5"): set(hv.vcpus("vm5").values())}
@@ -324,7 +325,10 @@ def test_clear_ends_all_monitoring_that_is_not_libvirts_own_and_asks_nobody(hv, 
     [
         ({"domains": [{"name": "vm3", "sate": "disabled"}]}, "a rule has unknown keys: sate"),
         ({"reserve_rmids": -1}, "reserve_rmids is -1: it cannot be less than 0"),
-        ({"domains": [{"name": "vm3", "priority": "high"}]}, "priority of 'vm3' is 'high': it has to be a whole number"),
+        (
+            {"domains": [{"name": "vm3", "priority": "high"}]},
+            "priority of 'vm3' is 'high': it has to be a whole number",
+        ),
     ],
     ids=["a misspelt key", "a negative reserve", "a priority that is no number"],
 )
@@ -361,7 +365,7 @@ def test_a_persistent_switch_may_be_for_a_domain_that_is_shut_off(hv):
     hv.host.define(_shut_off("vm1"))
     result = hv.enable("vm1", persistent=True)
     assert (result["changed"], result["domains"][0]["status"]) == (True, "Disabled")
-    assert json.loads(hv.run(["cat", SWITCHES]).stdout) == {hv.uuid("vm1"): "enabled"}
+    assert json.loads(hv.host.run(["cat", SWITCHES]).stdout) == {hv.uuid("vm1"): "enabled"}
 
 
 @pytest.mark.usefixtures("agent")
@@ -373,7 +377,7 @@ def test_a_persistent_switch_warns_where_nothing_enforces_it(hv):
 @pytest.mark.usefixtures("agent")
 def test_check_mode_writes_no_switch(hv):
     assert hv.mon("vm3", persistent=True, check=True)["changed"]
-    assert hv.run(["test", "-e", SWITCHES], check=False).returncode == 1
+    assert hv.host.run(["test", "-e", SWITCHES], check=False).returncode == 1
 
 
 @pytest.mark.usefixtures("agent")
@@ -383,7 +387,7 @@ def test_a_change_that_falls_inside_a_run_is_not_missed(hv, declare):
     hv.fault("mkdir", delay=3.0, times=1)
     argv = hv.host.argv([*COMMAND, "enforce"])
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        hv.wait_until(lambda: hv.control.log("mkdir"), "the run makes a group")
+        wait_until(lambda: hv.control.log("mkdir"), "the run makes a group")
         hv.start("vm5")
         out, _err = process.communicate()
     assert "vm5: Now counted: vCPU 0, 1" in out

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from waiting import wait_until
 
 from hosts import Cachetune, domain_xml
 
@@ -73,7 +74,7 @@ def test_group_without_its_domain_is_pruned_by_any_run(hv, again):
 
 def test_transient_domain(hv):
     """libvirt forgets it when it stops."""
-    hv.run(["virsh", "--quiet", "create", "/proc/self/fd/0"], input=domain_xml("vm3", kvm=hv.host.has_kvm()))
+    hv.host.run(["virsh", "--quiet", "create", "/proc/self/fd/0"], input=domain_xml("vm3", kvm=hv.host.has_kvm()))
     hv.enable("vm3")
     assert monitored(hv, "vm3")
     group = hv.ours("vm3")
@@ -99,7 +100,7 @@ def test_qemu_is_killed(hv):
     hv.start("vm4")
     hv.enable("vm3", "vm4")
     hv.kill_qemu("vm3")
-    hv.wait_until(lambda: not hv.query("vm3")["active"], "libvirt notices")
+    wait_until(lambda: not hv.query("vm3")["active"], "libvirt notices")
     assert hv.query("vm3")["status"] == "Disabled"
     result = hv.enable("vm4")
     assert result["pruned"] == [f"/sys/fs/resctrl/{hv.ours('vm3')}"]
@@ -244,7 +245,7 @@ def test_qemu_dies_while_libvirtd_is_down(hv):
     hv.kill_libvirtd()
     hv.kill_qemu("vm2")
     hv.kill_qemu("vm3")
-    hv.run(["test", "-e", "/run/libvirt/qemu/vm3.xml"])
+    hv.host.run(["test", "-e", "/run/libvirt/qemu/vm3.xml"])
     hv.start_libvirtd()
     assert set(hv.groups()) == {ours, libvirts}
     assert [domain["status"] for domain in hv.info("vm2", "vm3")["domains"]] == ["Disabled", "Disabled"]

@@ -76,4 +76,4 @@ def test_unknown_name(hv):
     assert [(domain["name"], domain["failed"]) for domain in result["domains"]] == [("vm9", True), ("vm3", False)]
     assert hv.query("vm3")["status"] == "Enabled"
     libvirt = "import libvirt; libvirt.openReadOnly('qemu:///system').lookupByName('vm9')"
-    assert hv.run(["/usr/bin/python3", "-c", libvirt], check=False).stderr.endswith(f": {result['msg']}\n")
+    assert hv.host.run(["/usr/bin/python3", "-c", libvirt], check=False).stderr.endswith(f": {result['msg']}\n")

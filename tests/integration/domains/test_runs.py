@@ -10,11 +10,11 @@ import subprocess
 import threading
 
 import pytest
+from waiting import wait_until
 
 from hosts import Cachetune
 from hosts.domains import allocation
 
-RESCTRL = "/sys/fs/resctrl"
 DOMAINS = ["vm3", "vm4"]
 
 
@@ -125,11 +125,11 @@ def run_behind_the_lock(hv, meanwhile, *names):
     The lock is flock(2) on the root directory, as the kernel's document has it, and libvirt and pqos take it.
     """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with hv.host.popen(["flock", RESCTRL, "sh", "-c", "echo locked; read line"], **pipes) as holder:
+    with hv.host.popen(["flock", hv.resctrl, "sh", "-c", "echo locked; read line"], **pipes) as holder:
         assert holder.stdout.readline() == "locked\n"
         hv.control.clear_log()
         with hv.background(*names) as run:
-            hv.wait_until(lambda: any(one.path == "info/L3_MON/num_rmids" for one in hv.control.log("read")), "a look")
+            wait_until(lambda: any(one.path == "info/L3_MON/num_rmids" for one in hv.control.log("read")), "a look")
             meanwhile()
             holder.communicate("go\n")
             out, _err = run.communicate(timeout=60)

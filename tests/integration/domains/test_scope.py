@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from hosts import Cachetune
 
-RESCTRL = "/sys/fs/resctrl"
-
 
 def in_group(hv, name):
     """The threads in the domain's group."""
@@ -46,7 +44,7 @@ def test_threads_that_are_missing_are_added_by_the_next_run(hv):
     hv.virsh("iothreadadd", "vm3", "1", "--live")
     hv.enable("vm3", scope="domain")
     (thread,) = (tid for tid, comm in hv.threads("vm3").items() if comm == "IO iothread1")
-    hv.run(["tee", f"{RESCTRL}/tasks"], input=str(thread))
+    hv.move("", thread)
     assert thread not in in_group(hv, "vm3")
     (domain,) = hv.enable("vm3", scope="domain")["domains"]
     assert domain["msg"] == "Repaired, now counted too: 1 other thread"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from waiting import wait_until
 
 from hosts import Cachetune, Memorytune, domain_xml
 from hosts.domains import allocation
@@ -50,7 +51,7 @@ def libvirts_groups(hv):
 def test_paired_monitor(hv, cache):
     """The RFC's vm2: libvirt counts threads where it allocates for them. These counters move with the vCPUs' time."""
     hv.start("vm2", cachetune=[Cachetune("0-1", **cache, monitors=["0-1"])])
-    hv.wait_until(lambda: hv.stats("vm2")["cmt"], "the first bytes")
+    wait_until(lambda: hv.stats("vm2")["cmt"], "the first bytes")
     hv.control.freeze()
     assert hv.stats("vm2")["cmt"] == occupancy(hv, "vm2") > 0
 
@@ -206,7 +207,7 @@ def test_rates(hv):
     def rates():
         return hv.stats("vm3", interval=0.25)["rates"]
 
-    hv.wait_until(lambda: rates()["mbm_total_bytes_per_second"] > 0, "traffic")
+    wait_until(lambda: rates()["mbm_total_bytes_per_second"] > 0, "traffic")
     hv.control.freeze()
     standing = rates()
     assert standing.pop("seconds") >= 0.25

@@ -11,7 +11,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from traces import Traces, wait_until
+from traces import Traces
+from waiting import wait_until
 
 from hosts import Host, Lab, domain_xml
 

@@ -17,7 +17,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
-from traces import Traces, wait_until
+from traces import Traces
+from waiting import wait_until
 
 from hosts import Host, Lab, LabError, check, domain_xml
 

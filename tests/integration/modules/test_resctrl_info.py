@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 EVENTS = ["llc_occupancy", "mbm_total_bytes", "mbm_local_bytes"]
@@ -25,12 +27,12 @@ def host_part(host, **options):
 # -- the RFC's query ---------------------------------------------------------------------------------------------------
 
 
-def test_the_status_of_every_domain(host, tuned):
+def test_the_status_of_every_domain(host):
     host.domains.define("vm1")
-    tuned(host, "vm2")
+    host.tuned("vm2")
     host.enable(host.domains.add("vm3"))
     host.domains.add("vm4")
-    tuned(host, "vm5", kind="memorytune")
+    host.tuned("vm5", kind="memorytune")
     host.changes()
     assert statuses(host) == {
         "vm1": "Disabled",
@@ -81,8 +83,8 @@ def test_a_domain_counted_by_somebody_else_is_not_enabled(host):
     assert statuses(host) == {"vm3": "Disabled"}
 
 
-def test_a_domain_that_libvirt_would_count_is_forced_also_without_its_group(host, tuned):
-    tuned(host, "vm2")
+def test_a_domain_that_libvirt_would_count_is_forced_also_without_its_group(host):
+    host.tuned("vm2")
     host.remove_group("qemu-1-vm2-vcpus_0-1")
     (domain,) = host.run("resctrl_info")["domains"]
     assert domain["status"] == "Enabled (forced by cachetune)"
@@ -100,6 +102,15 @@ def test_a_domain_whose_process_is_gone_is_no_failure(host):
 # -- the host ----------------------------------------------------------------------------------------------------------
 
 
+def size_of(cache):
+    """What the machine's kernel says of the L3 cache of that id; None if it has none."""
+    for path in pathlib.Path("/sys/devices/system/cpu").glob("cpu*/cache/index3"):
+        if (path / "id").read_text() == f"{cache}\n":
+            kib = (path / "size").read_text().removesuffix("K\n")
+            return int(kib) << 10
+    return None
+
+
 def test_everything_that_is_said_of_a_host(host):
     assert host_part(host) == {
         "supported": True,
@@ -110,9 +121,10 @@ def test_everything_that_is_said_of_a_host(host):
             "total": 32,
             "used": 1,
             "free": 31,
-            "held_by": [{"owner": "default", "rmids": 1, "groups": [host.resctrl]}],
+            "held_by": [{"owner": "default", "rmids": 1, "groups": [{"path": host.resctrl, "threads": None}]}],
         },
-        "caches": [host.cache],
+        "caches": [{"id": host.cache, "size": size_of(host.cache)}],
+        "counters": [],
         "mbm_assign_mode": None,
         "problems": [],
     }
@@ -126,9 +138,9 @@ def test_everything_that_is_said_of_a_host(host):
         ("intel-7.3", {"supported": True, "features": EVENTS, "mbm_assign_mode": "default"}),
         ("amd-abmc", {"supported": True, "features": EVENTS, "mbm_assign_mode": "mbm_event"}),
         ("monitor-only", {"supported": True, "features": EVENTS, "problems": []}),
-        ("wide-ids", {"caches": [8, 9, 10, 112]}),
+        ("wide-ids", {"caches": [{"id": cache, "size": None} for cache in (8, 9, 10, 112)]}),
         ("snc", {"supported": True, "rmids": 32}),
-        ("perf-pkg", {"supported": True, "features": EVENTS, "problems": []}),
+        ("intel-aet", {"supported": True, "features": EVENTS, "problems": []}),
         ("no-mbm", {"supported": True, "features": EVENTS[:1]}),
         ("no-cmt", {"supported": True, "features": EVENTS[1:]}),
         ("alloc-only", {"supported": False, "mounted": True, "features": [], "caches": [], "rmids": 0}),
@@ -140,8 +152,8 @@ def test_what_kinds_of_hosts_offer(make_host, profile, expected):
     assert {key: told[key] for key in expected} == expected
 
 
-def test_who_holds_the_rmids(host, tuned):
-    vm2, vm3 = tuned(host, "vm2"), host.domains.add("vm3")
+def test_who_holds_the_rmids(host):
+    vm2, vm3 = host.tuned("vm2"), host.domains.add("vm3")
     host.make_group("qemu-1-vm2-vcpus_0-1/mon_groups/qemu-1-vm2-vcpus_0", vm2.vcpus[0])
     host.enable(vm3)
     host.make_group("mon_groups/pqos-1-1")
@@ -149,17 +161,20 @@ def test_who_holds_the_rmids(host, tuned):
     host.make_group("mon_groups/container")
     rmids = host_part(host)["rmids"]
     assert {one["owner"]: (one["rmids"], one["groups"]) for one in rmids["held_by"]} == {
-        "default": (1, [host.resctrl]),
-        "kvmops": (1, [host.path(host.group(vm3))]),
+        "default": (1, [{"path": host.resctrl, "threads": None}]),
+        "kvmops": (1, [{"path": host.path(host.group(vm3)), "threads": 2}]),
         "libvirt": (
             2,
             [
-                host.path("qemu-1-vm2-vcpus_0-1"),
-                host.path("qemu-1-vm2-vcpus_0-1/mon_groups/qemu-1-vm2-vcpus_0"),
+                {"path": host.path("qemu-1-vm2-vcpus_0-1"), "threads": 2},
+                {"path": host.path("qemu-1-vm2-vcpus_0-1/mon_groups/qemu-1-vm2-vcpus_0"), "threads": 1},
             ],
         ),
-        "other": (1, [host.path("mon_groups/container")]),
-        "pqos": (2, [host.path("mon_groups/pqos-1-1"), host.path("COS1")]),
+        "other": (1, [{"path": host.path("mon_groups/container"), "threads": 0}]),
+        "pqos": (
+            2,
+            [{"path": host.path("mon_groups/pqos-1-1"), "threads": 0}, {"path": host.path("COS1"), "threads": 0}],
+        ),
     }
     assert (rmids["used"], rmids["free"]) == (7, 25)
 

@@ -5,27 +5,20 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import dataclasses
 import errno
 import fcntl
 import os
+from collections.abc import Mapping, Sequence
 
 import pytest
+from modules import only, succeeded, warnings
+from waiting import wait_until
 
 NOT_RUNNING = "Requested operation is not valid: domain is not running"
 # Names that libvirt accepts, each of them a trap for somebody who builds paths, patterns or command lines of them
 ODD_NAMES = ['web 01 "é,..x', "n" * 200, "-rf", "..", "[v]m*", "a&b<c>", "$(reboot)", "ünïcødé", "%s{{ x }}\\n"]
-
-
-def only(result):
-    """The result of the one domain."""
-    (domain,) = result["domains"]
-    return domain
-
-
-def warnings(result):
-    """The texts of the warnings; ansible-core 2.19 wraps them."""
-    texts = (warning if isinstance(warning, str) else warning["event"]["msg"] for warning in result["warnings"])
-    return list(texts)
 
 
 # -- on and off --------------------------------------------------------------------------------------------------------
@@ -41,6 +34,7 @@ def test_enabled_means_that_every_vcpu_is_counted(host):
         "active": True,
         "status": "Enabled",
         "enabled": True,
+        "starting": False,
         "forced_by": None,
         "changed": True,
         "failed": False,
@@ -102,109 +96,78 @@ def test_many_domains_are_switched_by_one_task(host):
 # -- check mode and diff mode ------------------------------------------------------------------------------------------
 
 
-def _fresh(host, _tuned):
-    host.domains.add("vm3")
-    return {"name": "vm3"}
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """A host before a run, and the run's options. Each field has the domains with which that was done, in this order;
+    `tuned` says which vCPUs of vm2 libvirt counts, and `before` the options of an earlier run.
+    """
+
+    options: Mapping[str, object]
+    defined: Sequence[str] = ()
+    running: Sequence[str] = ("vm3",)
+    tuned: str = ""
+    enabled: Sequence[str] = ()
+    before: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    plugged: Sequence[str] = ()
+    restarted: Sequence[str] = ()
+    stopped: Sequence[str] = ()
+    counted_by_pqos: Sequence[str] = ()
+
+    def lay_out(self, host):
+        """Let the host be so."""
+        for name in self.defined:
+            host.domains.define(name)
+        for name in self.running:
+            host.domains.add(name)
+        if self.tuned:
+            host.tuned("vm2", self.tuned)
+        for name in self.enabled:
+            host.enable(host.domains[name])
+        if self.before:
+            succeeded(host.run("resctrl_mon", **self.before))
+        for name in self.plugged:
+            host.domains.plug(name, 2)
+        for name in self.restarted:
+            host.domains.start(name)
+        for name in self.stopped:
+            host.domains.stop(name)
+        for name in self.counted_by_pqos:
+            host.make_group("mon_groups/pqos-77-1", host.domains[name].vcpus[0])
 
 
-def _enabled(host, tuned):
-    options = _fresh(host, tuned)
-    host.enable(host.domains["vm3"])
-    return options
+VM2, VM3 = {"name": "vm2"}, {"name": "vm3"}
+SITUATIONS = {
+    "fresh": Situation(VM3),
+    "enabled": Situation(VM3, enabled=["vm3"]),
+    "to be disabled": Situation({**VM3, "state": "disabled"}, enabled=["vm3"]),
+    "disabled": Situation({**VM3, "state": "disabled"}),
+    "plugged": Situation(VM3, enabled=["vm3"], plugged=["vm3"]),
+    "restarted": Situation(VM3, enabled=["vm3"], restarted=["vm3"]),
+    "stale": Situation({"name": "vm4"}, running=["vm3", "vm4"], enabled=["vm3"], stopped=["vm3"]),
+    "the whole process": Situation({**VM3, "scope": "domain"}, enabled=["vm3"]),
+    "vCPUs again": Situation(VM3, enabled=["vm3"], before={**VM3, "scope": "domain"}),
+    "forced": Situation(VM2, running=[], tuned="0-0"),
+    "forced, to be disabled": Situation({**VM2, "state": "disabled"}, running=[], tuned="0-0", before=VM2),
+    "foreign": Situation({**VM3, "takeover": True}, counted_by_pqos=["vm3"]),
+    "foreign, refused": Situation(VM3, counted_by_pqos=["vm3"]),
+    "some fail": Situation({"name": ["vm1", "vm3", "nobody"]}, defined=["vm1"]),
+    "too many": Situation({**VM3, "reserve_rmids": 32}),
+}
 
 
-def _to_be_disabled(host, tuned):
-    return {**_enabled(host, tuned), "state": "disabled"}
-
-
-def _plugged(host, tuned):
-    options = _enabled(host, tuned)
-    host.domains.plug("vm3", 2)
-    return options
-
-
-def _restarted(host, tuned):
-    options = _enabled(host, tuned)
-    host.domains.start("vm3")
-    return options
-
-
-def _stale(host, tuned):
-    options = _enabled(host, tuned)
-    host.domains.stop("vm3")
-    host.domains.add("vm4")
-    return {**options, "name": "vm4"}
-
-
-def _whole_process(host, tuned):
-    return {**_enabled(host, tuned), "scope": "domain"}
-
-
-def _vcpus_again(host, tuned):
-    host.run("resctrl_mon", **_whole_process(host, tuned))
-    return {"name": "vm3"}
-
-
-def _forced(host, tuned):
-    tuned(host, "vm2", "0-0")
-    return {"name": "vm2"}
-
-
-def _forced_to_be_disabled(host, tuned):
-    host.run("resctrl_mon", **_forced(host, tuned))
-    return {"name": "vm2", "state": "disabled"}
-
-
-def _foreign(host, _tuned):
-    vm3 = host.domains.add("vm3")
-    host.make_group("mon_groups/pqos-77-1", vm3.vcpus[0])
-    return {"name": "vm3", "takeover": True}
-
-
-def _foreign_refused(host, tuned):
-    return {**_foreign(host, tuned), "takeover": False}
-
-
-def _some_fail(host, tuned):
-    host.domains.define("vm1")
-    return {**_fresh(host, tuned), "name": ["vm1", "vm3", "nobody"]}
-
-
-def _too_many(host, tuned):
-    return {**_fresh(host, tuned), "reserve_rmids": 32}
-
-
-SITUATIONS = (
-    _fresh,
-    _enabled,
-    _to_be_disabled,
-    _plugged,
-    _restarted,
-    _stale,
-    _whole_process,
-    _vcpus_again,
-    _forced,
-    _forced_to_be_disabled,
-    _foreign,
-    _foreign_refused,
-    _some_fail,
-    _too_many,
-)
-
-
-@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda one: one.__name__.strip("_"))
-def test_check_mode_tells_what_a_run_does_and_does_nothing(host, tuned, situation):
-    options = situation(host, tuned)
+@pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS.keys())
+def test_check_mode_tells_what_a_run_does_and_does_nothing(host, situation):
+    situation.lay_out(host)
     host.changes()
-    told = host.run("resctrl_mon", **options, check=True, diff=True)
+    told = host.run("resctrl_mon", **situation.options, check=True, diff=True)
     assert host.changes() == []
-    done = host.run("resctrl_mon", **options, diff=True)
+    done = host.run("resctrl_mon", **situation.options, diff=True)
     assert bool(host.changes()) == done["changed"]
     assert told == done
 
 
-def test_diff_mode_shows_who_counts_what_before_and_after(host, tuned):
-    vm2 = tuned(host, "vm2", "0-0")
+def test_diff_mode_shows_who_counts_what_before_and_after(host):
+    vm2 = host.tuned("vm2", "0-0")
     vm3 = host.domains.add("vm3")
     result = host.run("resctrl_mon", name=["vm2", "vm3"], scope="domain", diff=True)
     theirs = host.path("qemu-1-vm2-vcpus_0-0")
@@ -420,8 +383,8 @@ def test_groups_with_other_names_are_never_pruned(host):
 
 @pytest.mark.parametrize("kind", ["cachetune", "monitor", "memorytune"])
 @pytest.mark.parametrize("state", ["enabled", "disabled"])
-def test_a_domain_that_libvirt_counts_wholly_is_left_as_it_is(host, tuned, kind, state):
-    tuned(host, "vm2", kind=kind)
+def test_a_domain_that_libvirt_counts_wholly_is_left_as_it_is(host, kind, state):
+    host.tuned("vm2", kind=kind)
     before = host.groups()
     result = host.run("resctrl_mon", name="vm2", state=state)
     forced_by = "memorytune" if kind == "memorytune" else "cachetune"
@@ -433,8 +396,8 @@ def test_a_domain_that_libvirt_counts_wholly_is_left_as_it_is(host, tuned, kind,
     assert host.groups() == before
 
 
-def test_disabling_warns_that_libvirt_cannot_be_switched_off(host, tuned):
-    tuned(host, "vm2")
+def test_disabling_warns_that_libvirt_cannot_be_switched_off(host):
+    host.tuned("vm2")
     result = host.run("resctrl_mon", name="vm2", state="disabled")
     assert warnings(result) == [
         "Monitoring of domain 'vm2' cannot be switched off while it runs: it is forced by cachetune in its XML"
@@ -442,8 +405,8 @@ def test_disabling_warns_that_libvirt_cannot_be_switched_off(host, tuned):
     assert "warnings" not in host.run("resctrl_mon", name="vm2", state="enabled")
 
 
-def test_vcpus_that_libvirt_does_not_count_are_switched_as_any(host, tuned):
-    vm2 = tuned(host, "vm2", vcpus="0-0")
+def test_vcpus_that_libvirt_does_not_count_are_switched_as_any(host):
+    vm2 = host.tuned("vm2", vcpus="0-0")
     theirs = "qemu-1-vm2-vcpus_0-0"
     enabled = host.run("resctrl_mon", name="vm2")
     assert only(enabled)["status"] == "Enabled (forced by cachetune)"
@@ -459,8 +422,8 @@ def test_vcpus_that_libvirt_does_not_count_are_switched_as_any(host, tuned):
     assert host.groups() == {theirs: {vm2.vcpus[0]}}
 
 
-def test_libvirts_groups_are_never_taken_over(host, tuned):
-    tuned(host, "vm2")
+def test_libvirts_groups_are_never_taken_over(host):
+    host.tuned("vm2")
     before = host.groups()
     assert not host.run("resctrl_mon", name="vm2", takeover=True)["changed"]
     assert host.groups() == before
@@ -540,14 +503,14 @@ def test_threads_that_are_not_counted_yet_are_added_by_the_next_run(host):
     assert host.groups() == {host.group(vm3): vm3.threads}
 
 
-def test_going_back_to_the_vcpus_makes_the_group_anew(host):
+def test_going_back_to_the_vcpus_lets_the_others_out_and_the_group_goes_on_counting(host):
     vm3 = host.domains.add("vm3")
     host.run("resctrl_mon", name="vm3", scope="domain")
     before = host.control.snapshot()["groups"][host.group(vm3)]["inode"]
     result = host.run("resctrl_mon", name="vm3", scope="vcpus")
-    assert only(result)["msg"] == "Now counted: vCPU 0, 1"
+    assert only(result)["msg"] == "No longer counted: 3 other threads"
     assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
-    assert host.control.snapshot()["groups"][host.group(vm3)]["inode"] != before
+    assert host.control.snapshot()["groups"][host.group(vm3)]["inode"] == before
 
 
 def test_a_qemu_that_runs_all_vcpus_in_one_thread_can_be_counted_as_a_whole_only(host):
@@ -588,7 +551,7 @@ def test_reserved_rmids_are_left_to_others(make_host):
     assert not host.run("resctrl_mon", name="vm1", reserve_rmids=2).get("failed")
     result = host.run("resctrl_mon", name=["vm1", "vm2"], reserve_rmids=2)
     assert result["msg"].startswith(
-        "Out of RMIDs: 1 needed, 2 free of 4, 2 of them reserved (held by: default 1, kvmops 1)"
+        "vm2: Out of RMIDs: 1 needed, 2 free of 4, 2 of them reserved (held by: default 1, kvmops 1)"
     )
     assert [one["failed"] for one in result["domains"]] == [False, True]
 
@@ -622,11 +585,13 @@ def test_a_negative_reserve_is_refused(host):
 
 
 def test_freed_rmids_are_waited_for(make_host):
-    """Linux from 6.9 on keeps every freed RMID back until a worker, once a second, has seen its cache lines gone."""
-    host = make_host("few-rmids", "era=6.12")
+    """Linux from 6.9 on keeps a freed RMID back as long as the cache has more of its lines than the threshold."""
+    host = make_host("few-rmids", "era=6.12", "threshold=0")
     for name in ("vm1", "vm2", "vm3"):
         host.remove_group(host.enable(host.domains.add(name)))
     host.changes()
-    result = host.run("resctrl_mon", name="*")
-    assert [one["status"] for one in result["domains"]] == ["Enabled"] * 3
-    assert errno.EBUSY in [operation.errno for operation in host.changes()]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        run = pool.submit(host.run, "resctrl_mon", name="*")
+        wait_until(lambda: errno.EBUSY in [one.errno for one in host.control.log("mkdir")], "the kernel's refusal")
+        (host.seen("info/L3_MON") / "max_threshold_occupancy").write_text("65536\n")
+        assert [one["status"] for one in run.result()["domains"]] == ["Enabled"] * 3

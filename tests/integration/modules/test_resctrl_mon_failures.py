@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import os
-import time
+from collections.abc import Mapping, Sequence
 
 import pytest
-from standin_host import StandinHost
+from emulated_host import EmulatedHost
+from waiting import wait_until
 
 from emulator.faults import Fault
 
@@ -40,114 +42,118 @@ def locked(host):
         os.close(root)
 
 
-def wait_for(condition):
-    """Wait until something is so; the test's own patience is the limit."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 # -- the host ----------------------------------------------------------------------------------------------------------
 
 
-def not_root(_host):
-    return {"words": ["setpriv", "--reuid=65534", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]}
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """A host on which something is missing. `covers` are files of it with another content, `words` go before the
+    modules' command line. `message` is what they say, or begins it; a `hint` ends it.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    covers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    mounted: bool = True
+    words: Sequence[str] = ()
+    options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+    def lay_out(self, host):
+        """The options of a run there."""
+        host.domains.add("vm3")
+        for path, text in self.covers.items():
+            host.domains.cover(path, text)
+        if not self.mounted:
+            host.unmount()
+        return {**self.options, "words": self.words}
 
 
-def libvirt_missing(host):
-    host.domains.cover(
-        "/usr/lib/python3/dist-packages/libvirt.py", "raise ModuleNotFoundError(\"No module named 'libvirt'\")\n"
-    )
-    return {"words": ["env", "PYTHONDONTWRITEBYTECODE=1"]}
-
-
-def libvirt_unreachable(_host):
-    return {"uri": "qemu:///system"}
-
-
-def uri_refused(_host):
-    return {"uri": "qemu+ssh://root@kvm2.example.com/system"}
-
-
-WHOLE_HOST = {
-    not_root: ("resctrl and libvirt's status files belong to root", "Run as root (become: true)"),
-    libvirt_missing: (
+WHOLE_HOST = [
+    Situation(
+        "not_root",
+        "resctrl and libvirt's status files belong to root",
+        "Run as root (become: true)",
+        words=["setpriv", "--reuid=65534", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
+    ),
+    Situation(
+        "libvirt_missing",
         "The Python library libvirt-python is not there for /usr/bin/python3 (No module named 'libvirt')",
         "Install python3-libvirt (Debian, Ubuntu, Fedora, RHEL) or python3-libvirt-python (SUSE), "
         "or set ansible_python_interpreter to an interpreter that has it",
+        covers={
+            "/usr/lib/python3/dist-packages/libvirt.py": "raise ModuleNotFoundError(\"No module named 'libvirt'\")\n"
+        },
+        words=["env", "PYTHONDONTWRITEBYTECODE=1"],
     ),
-    libvirt_unreachable: (
-        "libvirt does not answer at qemu:///system: Failed to connect socket to",
+    Situation(
+        "libvirt_unreachable",
+        "libvirt does not answer at qemu:///system (read-only: Failed to connect socket to",
         "Start its daemon (systemctl start libvirtd, or virtqemud.socket on hosts with modular daemons)",
+        options={"uri": "qemu:///system"},
     ),
-    uri_refused: (
+    Situation(
+        "uri_refused",
         "The libvirt URI qemu+ssh://root@kvm2.example.com/system leads to kvm2.example.com, "
         "but only this host's threads and resctrl can be reached",
         "Let Ansible run the module on that host, with a local URI such as qemu:///system",
+        options={"uri": "qemu+ssh://root@kvm2.example.com/system"},
     ),
-}
+]
 
 
-@pytest.mark.parametrize("situation", WHOLE_HOST, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("situation", WHOLE_HOST, ids=lambda one: one.code)
 def test_what_concerns_the_whole_host_fails_every_module(host, situation):
-    host.domains.add("vm3")
-    options = situation(host)
-    message, hint = WHOLE_HOST[situation]
+    options = situation.lay_out(host)
     for module in ("resctrl_mon", "resctrl_stats", "resctrl_info"):
         result = host.run(module, name="vm3", **options)
         assert result["failed"]
-        assert result["msg"].startswith(message)
-        assert result["msg"].endswith(f". {hint}")
-        assert (result["code"], result["hint"]) == (situation.__name__, hint)
+        assert result["msg"].startswith(situation.message)
+        assert result["msg"].endswith(f". {situation.hint}")
+        assert (result["code"], result["hint"]) == (situation.code, situation.hint)
     assert host.changes() == []
 
 
-def cpu_without_monitoring(host):
-    host.domains.cover("/proc/filesystems", FILESYSTEMS)
-    host.domains.cover("/proc/cpuinfo", CPU_WITHOUT)
-    return {"resctrl_path": "/nowhere"}
-
-
-def kernel_without_resctrl(host):
-    host.domains.cover("/proc/filesystems", FILESYSTEMS)
-    host.domains.cover("/proc/cpuinfo", CPU_WITH)
-    return {"resctrl_path": "/nowhere"}
-
-
-def not_mounted(host):
-    host.domains.cover("/proc/filesystems", FILESYSTEMS + "nodev\tresctrl\n")
-    host.unmount()
-    return {"resctrl_path": "/sys/fs/resctrl"}
-
-
-MISSING = {
-    cpu_without_monitoring: (
+MISSING = [
+    Situation(
+        "cpu_without_monitoring",
         "The CPU has no cache or memory-bandwidth monitoring (none of the flags cqm_llc, cqm_occup_llc, cqm_mbm_total, "
-        "cqm_mbm_local). It takes Intel RDT or AMD QoS, and virtual machines do not see them: monitor on another host"
+        "cqm_mbm_local). It takes Intel RDT or AMD QoS, and virtual machines do not see them: monitor on another host",
+        covers={"/proc/filesystems": FILESYSTEMS, "/proc/cpuinfo": CPU_WITHOUT},
+        mounted=False,
+        options={"resctrl_path": "/nowhere"},
     ),
-    kernel_without_resctrl: (
+    Situation(
+        "kernel_without_resctrl",
         "The kernel offers no resctrl filesystem. "
         "It takes a kernel with CONFIG_X86_CPU_RESCTRL (on Arm: ARM64_MPAM) on a CPU that it supports, and no "
-        "boot option that turns it off: look at 'dmesg | grep resctrl'"
+        "boot option that turns it off: look at 'dmesg | grep resctrl'",
+        covers={"/proc/filesystems": FILESYSTEMS, "/proc/cpuinfo": CPU_WITH},
+        mounted=False,
+        options={"resctrl_path": "/nowhere"},
     ),
-    not_mounted: "resctrl is not mounted at /sys/fs/resctrl. Run 'mount -t resctrl resctrl /sys/fs/resctrl'",
-}
+    Situation(
+        "not_mounted",
+        "resctrl is not mounted at /sys/fs/resctrl. Run 'mount -t resctrl resctrl /sys/fs/resctrl'",
+        covers={"/proc/filesystems": FILESYSTEMS + "nodev\tresctrl\n"},
+        mounted=False,
+        options={"resctrl_path": "/sys/fs/resctrl"},
+    ),
+]
 
 
-@pytest.mark.parametrize("situation", MISSING, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("situation", MISSING, ids=lambda one: one.code)
 def test_where_nothing_can_be_monitored_enabling_fails_and_disabling_is_done_already(host, situation):
-    host.domains.add("vm3")
-    options = situation(host)
+    options = situation.lay_out(host)
     enabled = host.run("resctrl_mon", name="vm3", **options)
-    assert enabled["msg"] == MISSING[situation]
+    assert enabled["msg"] == situation.message
     (domain,) = enabled["domains"]
-    assert (domain["failed"], domain["code"], domain["status"]) == (True, situation.__name__, "Disabled")
+    assert (domain["failed"], domain["code"], domain["status"]) == (True, situation.code, "Disabled")
     assert enabled["rmids"]["total"] == 0
 
     disabled = host.run("resctrl_mon", name="vm3", state="disabled", **options)
     assert (disabled["changed"], disabled.get("failed")) == (False, None)
-    assert f"Nothing is monitored on this host: {MISSING[situation]}" in str(disabled["warnings"])
+    assert f"Nothing is monitored on this host: {situation.message}" in str(disabled["warnings"])
 
 
 def test_resctrl_that_is_mounted_elsewhere_is_pointed_at(host):
@@ -177,7 +183,7 @@ def test_one_domains_failure_never_hides_the_others_results(host):
     result = host.run("resctrl_mon", name=["vm3", "vm1", "vm2"])
     assert result["failed"]
     assert result["changed"]
-    assert result["msg"] == "Requested operation is not valid: domain is not running"
+    assert result["msg"] == "vm1: Requested operation is not valid: domain is not running"
     assert [(one["name"], one["status"], one["failed"]) for one in result["domains"]] == [
         ("vm3", "Enabled", False),
         ("vm1", "Disabled", True),
@@ -207,23 +213,24 @@ def test_the_kernels_refusal_ends_one_domain_only(host):
     result = host.run("resctrl_mon", name=["vm2", "vm3"])
     path = f"{host.path(host.group(vm2))}/tasks"
     assert result["msg"] == (
-        f"Cannot move thread {vm2.vcpus[0]} at {path}: Operation not permitted. "
+        f"vm2: Cannot move thread {vm2.vcpus[0]} at {path}: Operation not permitted. "
         "Look at the kernel's log, and whether resctrl is mounted read-write"
     )
     assert [one["failed"] for one in result["domains"]] == [True, False]
     assert host.groups()[host.group(vm3)] == set(vm3.vcpus.values())
 
 
-def test_the_kernels_own_words_are_quoted(make_host):
-    """RMIDs may run out although there were enough in the plan: another program was faster."""
+def test_the_kernels_refusal_counts_more_than_the_number_that_it_names(make_host):
+    """RMIDs may run out although there were enough in the plan."""
     host = make_host("few-rmids", "num_rmids=2")
     vm3 = host.domains.add("vm3")
     host.make_group("mon_groups/faster")
     host.domains.cover(f"{host.resctrl}/info/L3_MON/num_rmids", "3\n")
     result = host.run("resctrl_mon", name="vm3")
     assert result["msg"] == (
-        f"Cannot make the group at {host.path(host.group(vm3))}: No space left on device (Out of RMIDs). "
-        "Free a monitoring group, or monitor fewer domains"
+        "Out of RMIDs: 1 needed, 0 free of 2 (the kernel names 3, and has just refused another) "
+        "(held by: default 1, other 1). "
+        "Nothing was changed. Disable other domains, remove groups that nobody needs, or name fewer domains"
     )
     assert result["domains"][0]["code"] == "rmids_exhausted"
 
@@ -247,10 +254,10 @@ def test_a_domain_that_goes_away_half_way_fails_and_the_others_are_done(host, ba
     vm2, vm3 = host.domains.add("vm2"), host.domains.add("vm3")
     host.control.fault(Fault("write", f".*{vm3.uuid}/tasks", delay=0.3))
     run = background(host.run, "resctrl_mon", name=["vm3", "vm2"])
-    wait_for(lambda: host.control.faults()[0].seen)
+    wait_until(lambda: host.control.faults()[0].seen, "the fault")
     host.domains.stop("vm3")
     result = run.result()
-    assert result["msg"].startswith("libvirt lists domain 'vm3' as running, but it has no process")
+    assert result["msg"] == "vm3: Requested operation is not valid: domain is not running"
     assert [one["failed"] for one in result["domains"]] == [True, False]
     assert host.groups() == {host.group(vm2): set(vm2.vcpus.values())}
 
@@ -268,7 +275,7 @@ def test_a_vcpu_that_is_unplugged_meanwhile_is_no_failure(host, background):
     vm3 = host.domains.add("vm3", vcpus=3)
     host.control.fault(Fault("mkdir", delay=0.3))
     run = background(host.run, "resctrl_mon", name="vm3")
-    wait_for(lambda: host.control.faults()[0].seen)
+    wait_until(lambda: host.control.faults()[0].seen, "the fault")
     host.domains.unplug("vm3", 2)
     assert run.result()["domains"][0]["vcpus"]["counted"] == [0, 1]
     assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
@@ -319,7 +326,7 @@ def waits(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         hosts = []
         for profile, settings in (("intel-6.1", []), ("few-rmids", ["era=6.12", "num_rmids=3", "threshold=0"])):
-            host = stack.enter_context(StandinHost(tmp_path_factory.mktemp("waits"), profile, settings))
+            host = stack.enter_context(EmulatedHost(tmp_path_factory.mktemp("waits"), profile, settings))
             host.domains.add("vm3")
             hosts.append(host)
         lock, limbo = hosts

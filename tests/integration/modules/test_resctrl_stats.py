@@ -8,9 +8,9 @@ from __future__ import annotations
 import concurrent.futures
 import datetime as dt
 import errno
-import time
 
 import pytest
+from waiting import wait_until
 
 from emulator.faults import Fault
 
@@ -64,6 +64,8 @@ def test_every_value_of_a_domain(host, vm3):
             "mbm_total_bytes": 1000000,
             "mbm_local_bytes": 750000,
             "reason": None,
+            "reasons": {},
+            "partial": {},
             "caches": [
                 {
                     "id": host.cache,
@@ -71,13 +73,15 @@ def test_every_value_of_a_domain(host, vm3):
                     "mbm_total_bytes": 1000000,
                     "mbm_local_bytes": 750000,
                     "reasons": {},
+                    "partial": {},
                 }
             ],
+            "packages": [],
             "groups": [
                 {
                     "path": host.path(group),
                     "owner": "kvmops",
-                    "generation": host.control.snapshot()["groups"][group]["inode"],
+                    "generation": f"{host.seen().stat().st_ctime_ns}-{host.seen(group).stat().st_ino}",
                 }
             ],
             "vcpus": {"counted": [0, 1], "uncounted": []},
@@ -120,8 +124,8 @@ def test_sub_numa_nodes_are_not_counted_twice(make_host):
     assert [cache["id"] for cache in domain["caches"]] == [0, 1]
 
 
-def test_what_libvirt_counts_is_returned_as_well(host, tuned):
-    tuned(host, "vm2")
+def test_what_libvirt_counts_is_returned_as_well(host):
+    host.tuned("vm2")
     set_all(host, "qemu-1-vm2-vcpus_0-1", values=(2613248, 5, 4))
     domain = stats(host)["vm2"]
     assert domain["status"] == "Enabled (forced by cachetune)"
@@ -129,9 +133,9 @@ def test_what_libvirt_counts_is_returned_as_well(host, tuned):
     assert [group["owner"] for group in domain["groups"]] == ["libvirt"]
 
 
-def test_a_monitor_inside_an_allocation_is_not_counted_twice(host, tuned):
+def test_a_monitor_inside_an_allocation_is_not_counted_twice(host):
     """A CTRL_MON group's counters include those of its MON groups."""
-    vm2 = tuned(host, "vm2")
+    vm2 = host.tuned("vm2")
     allocation = "qemu-1-vm2-vcpus_0-1"
     monitor = host.make_group(f"{allocation}/mon_groups/qemu-1-vm2-vcpus_0", vm2.vcpus[0])
     set_all(host, allocation, values=(1000, 100, 10))
@@ -141,8 +145,8 @@ def test_a_monitor_inside_an_allocation_is_not_counted_twice(host, tuned):
     assert len(domain["groups"]) == 1 + 1
 
 
-def test_our_group_and_libvirts_are_added_up(host, tuned):
-    vm2 = tuned(host, "vm2", "0-0")
+def test_our_group_and_libvirts_are_added_up(host):
+    vm2 = host.tuned("vm2", "0-0")
     set_all(host, "qemu-1-vm2-vcpus_0-0", values=(1000, 100, 10))
     set_all(host, host.make_group(host.group(vm2), vm2.vcpus[1]), values=(500, 50, 5))
     domain = stats(host)["vm2"]
@@ -298,8 +302,7 @@ def sample_twice(host, between):
     """The statistics of a run with two samples, `between` which something happens."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         run = pool.submit(stats, host, interval=1)
-        while not [one for one in host.control.log("read") if one.path.endswith(LOCAL)]:
-            time.sleep(0.005)
+        wait_until(lambda: [one for one in host.control.log("read") if one.path.endswith(LOCAL)], "the first sample")
         between()
         return run.result()["vm3"]
 

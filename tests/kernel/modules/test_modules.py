@@ -5,22 +5,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 
 import pytest
 from counters import ERROR, UNAVAILABLE, frozen
-from kernel_host import (
-    RESCTRL,
-    every_rmid,
-    groups,
-    make_group,
-    number,
-    only,
-    tasks,
-    texts,
-    wait_for,
-)
+from kernel_host import RESCTRL, every_rmid, number, tasks
+from modules import only, warnings
+from waiting import wait_until
 
 FORCED = "Enabled (forced by cachetune)"
 
@@ -37,10 +28,10 @@ def rmids():
     return int((RESCTRL / "info/L3_MON/num_rmids").read_text())
 
 
-def fill():
+def fill(host):
     """Make groups until a single RMID, the root's apart, is not held: there are as many as the kernel says."""
     for number_ in range(1, rmids()):
-        make_group(f"mon_groups/held{number_}")
+        host.make_group(f"mon_groups/held{number_}")
 
 
 # -- on and off --------------------------------------------------------------------------------------------------------
@@ -50,11 +41,11 @@ def test_check_mode_tells_what_a_run_does_and_does_nothing(host):
     vm3 = host.domains.add("vm3")
     told = host.run("resctrl_mon", name="vm3", check=True, diff=True)
     assert host.changes() == []
-    assert groups() == {}
+    assert host.groups() == {}
     done = host.run("resctrl_mon", name="vm3", diff=True)
     assert told == done
-    assert [line.split("(")[0].split()[-1] for line in host.changes()] == ["mkdir", "openat", "openat"]
-    assert groups() == {host.group(vm3): set(vm3.vcpus.values())}
+    assert [operation.kind for operation in host.changes()] == ["mkdir", "write", "write"]
+    assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
 
 
 def test_enabled_means_that_the_kernel_counts_every_vcpu_and_a_second_run_changes_nothing(host):
@@ -64,7 +55,7 @@ def test_enabled_means_that_the_kernel_counts_every_vcpu_and_a_second_run_change
     assert result["rmids"] == {"total": rmids(), "used": 2, "free": rmids() - 2}
     assert only(result)["status"] == "Enabled"
     assert only(result)["msg"] == "Now counted: vCPU 0, 1"
-    assert only(result)["groups"] == [str(RESCTRL / host.group(vm3))]
+    assert only(result)["groups"] == [host.path(host.group(vm3))]
     for tid in vm3.vcpus.values():
         assert thread_group(tid) == ("/", f"kvmops-{vm3.uuid}")
     for tid in vm3.threads - set(vm3.vcpus.values()):
@@ -80,7 +71,7 @@ def test_disabled_means_that_no_group_of_ours_is_left(host):
     result = host.run("resctrl_mon", name="vm3", state="disabled")
     assert result["changed"]
     assert only(result)["status"] == "Disabled"
-    assert groups() == {}
+    assert host.groups() == {}
     assert {thread_group(tid) for tid in vm3.threads} == {("/", "")}
     again = host.run("resctrl_mon", name="vm3", state="disabled")
     assert not again["changed"]
@@ -89,7 +80,7 @@ def test_disabled_means_that_no_group_of_ours_is_left(host):
 
 def test_without_resctrl_mounted_the_command_that_mounts_it_is_told(host):
     host.domains.add("vm3")
-    subprocess.run(host.domains.argv(["umount", str(RESCTRL)]), check=True)
+    host.unmount()
     result = host.run("resctrl_mon", name="vm3")
     assert result["msg"] == f"resctrl is not mounted at {RESCTRL}. Run 'mount -t resctrl resctrl {RESCTRL}'"
     assert only(result)["status"] == "Disabled"
@@ -105,14 +96,14 @@ def test_a_vcpu_that_was_plugged_in_is_added(host):
     assert thread_group(tid) == ("/", "")
     result = host.run("resctrl_mon", name="vm3")
     assert only(result)["msg"] == "Repaired, now counted too: vCPU 2"
-    assert groups() == {host.group(vm3): set(vm3.vcpus.values())}
+    assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
 
 
 def test_a_group_that_another_program_removed_is_made_again(host):
     vm3 = host.domains.add("vm3")
-    (RESCTRL / host.enable(vm3)).rmdir()
+    host.remove_group(host.enable(vm3))
     assert only(host.run("resctrl_mon", name="vm3"))["msg"] == "Now counted: vCPU 0, 1"
-    assert groups() == {host.group(vm3): set(vm3.vcpus.values())}
+    assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
 
 
 def test_a_domain_that_was_started_anew_is_counted_again(host):
@@ -121,7 +112,7 @@ def test_a_domain_that_was_started_anew_is_counted_again(host):
     host.domains.start("vm3")
     result = host.run("resctrl_mon", name="vm3")
     assert only(result)["msg"] == "Repaired, now counted too: vCPU 0, 1"
-    assert groups() == {host.group(vm3): set(vm3.vcpus.values())}
+    assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
 
 
 def test_stale_groups_are_pruned_and_others_kept(host):
@@ -132,8 +123,8 @@ def test_stale_groups_are_pruned_and_others_kept(host):
     host.domains.stop("stopped")
     host.domains.kill("died")
     result = host.run("resctrl_mon", name="runs")
-    assert sorted(result["pruned"]) == sorted(str(RESCTRL / host.group(domain)) for domain in (stopped, died))
-    assert groups() == {host.group(runs): set(runs.vcpus.values()), "mon_groups/other": set()}
+    assert sorted(result["pruned"]) == sorted(host.path(host.group(domain)) for domain in (stopped, died))
+    assert host.groups() == {host.group(runs): set(runs.vcpus.values()), "mon_groups/other": set()}
 
 
 @pytest.mark.parametrize(("call", "nth"), [("mkdir", 1), ("write", 1), ("write", 2)], ids=str)
@@ -143,9 +134,9 @@ def test_what_a_killed_run_has_left_the_next_one_completes(host, call, nth):
     path = group if call == "mkdir" else group / "tasks"
     # Each thread is written through a descriptor of its own, so that a call's number counts over all of them
     host.kill_at(call, path, nth, "resctrl_mon", name="vm3")
-    assert len(groups().get(host.group(vm3), ())) < 2
+    assert len(host.groups().get(host.group(vm3), ())) < 2
     assert only(host.run("resctrl_mon", name="vm3"))["status"] == "Enabled"
-    assert groups() == {host.group(vm3): set(vm3.vcpus.values())}
+    assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
 
 
 # -- threads -----------------------------------------------------------------------------------------------------------
@@ -156,12 +147,12 @@ def test_with_scope_domain_new_threads_inherit_the_group_and_vcpus_alone_take_a_
     result = host.run("resctrl_mon", name="vm3", scope="domain")
     assert only(result)["msg"] == "Now counted: vCPU 0, 1 and 3 other threads"
     host.domains.add_thread("vm3", "worker")
-    assert groups() == {host.group(vm3): vm3.threads}
+    assert host.groups() == {host.group(vm3): vm3.threads}
     assert not host.run("resctrl_mon", name="vm3", scope="domain")["changed"]
 
     before = (RESCTRL / host.group(vm3)).stat().st_ino
     assert only(host.run("resctrl_mon", name="vm3"))["msg"] == "Now counted: vCPU 0, 1"
-    assert groups() == {host.group(vm3): set(vm3.vcpus.values())}
+    assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
     assert (RESCTRL / host.group(vm3)).stat().st_ino != before
 
 
@@ -169,15 +160,15 @@ def test_a_thread_that_a_vcpus_thread_made_is_counted_and_stays(host):
     """The stand-in's main thread makes all threads: for that moment it is where a vCPU's thread is."""
     vm3 = host.domains.add("vm3")
     group = host.enable(vm3)
-    (RESCTRL / group / "tasks").write_text(f"{vm3.pid}\n")
+    host.move(group, vm3.pid)
     tid = host.domains.add_thread("vm3", "worker")
-    (RESCTRL / "tasks").write_text(f"{vm3.pid}\n")
+    host.move("", vm3.pid)
     inherited = {*vm3.vcpus.values(), tid}
-    assert groups() == {group: inherited}
+    assert host.groups() == {group: inherited}
     result = host.run("resctrl_mon", name="vm3")
     assert not result["changed"]
     assert host.changes() == []
-    assert groups() == {group: inherited}
+    assert host.groups() == {group: inherited}
 
 
 def test_the_kernel_is_asked_for_each_thread_and_foreign_tasks_files_are_not_read(host):
@@ -197,16 +188,16 @@ def test_the_kernel_is_asked_for_each_thread_and_foreign_tasks_files_are_not_rea
 
 def test_a_paired_domain_is_left_as_it_is(host):
     host.tuned("vm2", "0-1")
-    before = groups()
+    before = host.groups()
     for state in ("enabled", "disabled"):
         result = host.run("resctrl_mon", name="vm2", state=state)
         assert not result["changed"]
         assert only(result)["status"] == FORCED
         assert host.changes() == []
-    assert texts(result) == [
+    assert warnings(result) == [
         "Monitoring of domain 'vm2' cannot be switched off while it runs: it is forced by cachetune in its XML"
     ]
-    assert groups() == before
+    assert host.groups() == before
 
 
 def test_vcpus_that_libvirt_does_not_count_are_switched_as_any(host):
@@ -214,15 +205,15 @@ def test_vcpus_that_libvirt_does_not_count_are_switched_as_any(host):
     theirs = "qemu-1-vm2-vcpus_0-0"
     enabled = only(host.run("resctrl_mon", name="vm2"))
     assert (enabled["status"], enabled["msg"]) == (FORCED, "Now counted: vCPU 1")
-    assert groups() == {theirs: {vm2.vcpus[0]}, host.group(vm2): {vm2.vcpus[1]}}
+    assert host.groups() == {theirs: {vm2.vcpus[0]}, host.group(vm2): {vm2.vcpus[1]}}
     with frozen(), every_rmid("llc_occupancy", 7, cpu=0):
-        cmt = stats(host)["vm2"]["cmt"]
+        cmt = host.stats("vm2")["cmt"]
         assert cmt == number(theirs, "llc_occupancy") + number(host.group(vm2), "llc_occupancy")
         assert cmt >= 2 * 7 * 65536
 
     disabled = only(host.run("resctrl_mon", name="vm2", state="disabled"))
     assert (disabled["status"], disabled["vcpus"]["uncounted"]) == (FORCED, [1])
-    assert groups() == {theirs: {vm2.vcpus[0]}}
+    assert host.groups() == {theirs: {vm2.vcpus[0]}}
 
 
 # -- what other programs allocate or count -----------------------------------------------------------------------------
@@ -235,12 +226,12 @@ def test_threads_in_foreign_allocations_keep_them(host):
     schemata = (RESCTRL / "COS1/schemata").read_text()
     result = host.run("resctrl_mon", name="vm3")
     assert len(only(result)["groups"]) == 2
-    assert groups() == {"COS1": set(), host.group(vm3, "COS1"): {vm3.vcpus[0]}, host.group(vm3): {vm3.vcpus[1]}}
+    assert host.groups() == {"COS1": set(), host.group(vm3, "COS1"): {vm3.vcpus[0]}, host.group(vm3): {vm3.vcpus[1]}}
     assert thread_group(vm3.vcpus[0]) == ("COS1", f"kvmops-{vm3.uuid}")
     assert vm3.vcpus[0] in tasks(RESCTRL / "COS1")
 
     host.run("resctrl_mon", name="vm3", state="disabled")
-    assert groups() == {"COS1": {vm3.vcpus[0]}}
+    assert host.groups() == {"COS1": {vm3.vcpus[0]}}
     assert (RESCTRL / "COS1/schemata").read_text() == schemata
 
 
@@ -250,7 +241,7 @@ def test_threads_that_get_another_allocation_are_followed(host):
     host.enable(vm3)
     host.make_group("COS1", *vm3.vcpus.values())
     host.run("resctrl_mon", name="vm3")
-    assert groups() == {"COS1": set(), host.group(vm3, "COS1"): set(vm3.vcpus.values())}
+    assert host.groups() == {"COS1": set(), host.group(vm3, "COS1"): set(vm3.vcpus.values())}
 
 
 def test_a_thread_in_a_foreign_monitoring_group_is_not_stolen_unless_asked(host):
@@ -264,7 +255,7 @@ def test_a_thread_in_a_foreign_monitoring_group_is_not_stolen_unless_asked(host)
     assert only(result)["code"] == "foreign_group"
     assert host.changes() == []
     assert only(host.run("resctrl_mon", name="vm3", takeover=True))["status"] == "Enabled"
-    assert groups() == {"mon_groups/other": set(), host.group(vm3): set(vm3.vcpus.values())}
+    assert host.groups() == {"mon_groups/other": set(), host.group(vm3): set(vm3.vcpus.values())}
 
 
 # -- RMIDs -------------------------------------------------------------------------------------------------------------
@@ -272,8 +263,8 @@ def test_a_thread_in_a_foreign_monitoring_group_is_not_stolen_unless_asked(host)
 
 def test_if_the_rmids_do_not_suffice_nothing_is_changed(host):
     host.domains.add("vm3")
-    fill()
-    before = groups()
+    fill(host)
+    before = host.groups()
     result = host.run("resctrl_mon", name="vm3")
     assert result["msg"] == (
         f"Out of RMIDs: 1 needed, 0 free of {rmids()} (held by: default 1, other {rmids() - 1}). "
@@ -281,17 +272,17 @@ def test_if_the_rmids_do_not_suffice_nothing_is_changed(host):
     )
     assert only(result)["code"] == "rmids_exhausted"
     assert host.changes() == []
-    assert groups() == before
+    assert host.groups() == before
 
 
 def test_the_kernels_own_words_are_quoted(host):
     """RMIDs may run out although there were enough in the plan: another program was faster."""
     vm3 = host.domains.add("vm3")
-    fill()
+    fill(host)
     host.domains.cover(f"{RESCTRL}/info/L3_MON/num_rmids", f"{rmids() + 1}\n")
     result = host.run("resctrl_mon", name="vm3")
     assert result["msg"] == (
-        f"Cannot make the group at {RESCTRL / host.group(vm3)}: No space left on device (Out of RMIDs). "
+        f"Cannot make the group at {host.path(host.group(vm3))}: No space left on device (Out of RMIDs). "
         "Free a monitoring group, or monitor fewer domains"
     )
     assert only(result)["code"] == "rmids_exhausted"
@@ -300,27 +291,20 @@ def test_the_kernels_own_words_are_quoted(host):
 def test_an_rmid_in_limbo_is_waited_for(host):
     """The kernel keeps a freed RMID back (EBUSY) as long as the cache has more of its lines than the threshold."""
     vm3 = host.domains.add("vm3")
-    fill()
+    fill(host)
     results = []
     # 64 MiB, of which the kernel's worker is told at its next look, once a second
     with every_rmid("llc_occupancy", 1024, cpu=0):
-        (RESCTRL / "mon_groups/held1").rmdir()
+        host.remove_group("mon_groups/held1")
         run = threading.Thread(target=lambda: results.append(host.run("resctrl_mon", name="vm3")))
         run.start()
-        wait_for(lambda: any("EBUSY" in line for line in host.modules.calls()))
+        wait_until(lambda: any("EBUSY" in line for line in host.modules.calls()), "the kernel's refusal")
     run.join()
     assert only(results[0])["status"] == "Enabled"
-    assert groups()[host.group(vm3)] == set(vm3.vcpus.values())
+    assert host.groups()[host.group(vm3)] == set(vm3.vcpus.values())
 
 
 # -- values ------------------------------------------------------------------------------------------------------------
-
-
-def stats(host, **options):
-    """The fact: domains by name."""
-    result = host.run("resctrl_stats", **options)
-    assert not result.get("failed"), result["msg"]
-    return result["ansible_facts"]["resctrl_stats"]["domains"]
 
 
 def test_values_are_the_kernels(host):
@@ -328,7 +312,7 @@ def test_values_are_the_kernels(host):
     host.domains.define("vm1")
     group = host.enable(vm3)
     with frozen(), every_rmid("llc_occupancy", 7, cpu=0):
-        domains = stats(host, interval=0.1)
+        domains = host.all_stats(interval=0.1)
         expected = {event: number(group, event) for event in ("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes")}
     assert {event: domains["vm3"][event] for event in expected} == expected
     assert domains["vm3"]["cmt"] == expected["llc_occupancy"] >= 7 * 65536
@@ -346,7 +330,7 @@ def test_what_the_hardware_does_not_give_is_null_with_a_reason(host, raw, reason
     host.enable(host.domains.add("vm3"))
     # CPUs 2 and 3 are the second socket's
     with every_rmid("llc_occupancy", raw, cpu=2):
-        vm3 = stats(host)["vm3"]
+        vm3 = host.stats("vm3")
     assert (vm3["cmt"], vm3["reason"]) == (None, reason)
     assert isinstance(vm3["mbm_total_bytes"], int)
     assert isinstance(vm3["caches"][0]["llc_occupancy"], int)
@@ -355,7 +339,7 @@ def test_what_the_hardware_does_not_give_is_null_with_a_reason(host, raw, reason
 
 def test_facts_of_the_host_are_the_kernels(host):
     host.domains.add("vm3")
-    result = host.run("resctrl_info")
+    result = host.info()
     features = (RESCTRL / "info/L3_MON/mon_features").read_text().split()
     assert result["host"]["rmids"]["total"] == rmids()
     assert result["host"]["features"] == features

@@ -13,10 +13,11 @@ The rules are those of Documentation/filesystems/resctrl.rst and of the kernel's
     limbo       RMIDs and when one is free again            status      last_cmd_status
     schemata    allocation                                  cpus        cpus, cpus_list
     monitor     what mon_data reads                         counters    the model of the hardware's counters
-    assign      assignable counters
+    assign      assignable counters                         telemetry   energy and performance events of packages
+    domains     caches and nodes that are online            procfs      a /proc with cpu_resctrl_groups
     filesystem  the FUSE front                              mounting    mount points
     observer    log and faults                              control     the control socket
 
-Only the values of the counters are made up. Not there: mount options other than debug, CPUs going on- and offline, the
-effect of cpus on counters, CDP, L2 and slow memory allocation, pseudo-locking, Arm.
+Only the values of the counters are made up. Not there: mount options other than debug and ro, single CPUs going on- and
+offline, the effect of cpus on counters, CDP, L2 and slow memory allocation, pseudo-locking, Arm.
 """

@@ -13,12 +13,9 @@ import sys
 from .control import Commands, ControlServer
 from .filesystem import Filesystem, Mount
 from .model import Resctrl
-from .mounting import die_with_parent, prepare
+from .mounting import MOUNT_FAILURE, die_with_parent, prepare
 from .observer import Observer
 from .profiles import PROFILES, load
-
-MOUNT_FAILURE = 32
-"""mount(8)'s exit status for it."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -65,7 +62,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     filesystem = Filesystem(resctrl, observer)
     try:
-        Mount(filesystem, mountpoint)
+        Mount(filesystem, mountpoint, resctrl.profile.ro)
     except RuntimeError:  # also after a signal
         return 0 if filesystem.mounted else MOUNT_FAILURE
     finally:

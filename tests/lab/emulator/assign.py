@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable
 
+from .domains import Domains
 from .groups import Group
 from .kstr import ULONG, fail, kstrto, strim
-from .profiles import LOCAL, TOTAL, Profile
+from .profiles import LOCAL, TOTAL
 from .status import LastCommand
 
 MBM_EVENT = "mbm_event"
@@ -31,8 +32,9 @@ TRUE, FALSE = frozenset(("y", "t", "1", "on")), frozenset(("n", "f", "0", "of"))
 class Assignments:
     """The counters of every domain and who has them. ``reset(group, l3_id, event)`` makes a count start anew."""
 
-    def __init__(self, profile: Profile, status: LastCommand, reset: Callable[[Group, int, str], None]) -> None:
-        self._profile = profile
+    def __init__(self, domains: Domains, status: LastCommand, reset: Callable[[Group, int, str], None]) -> None:
+        self._profile = profile = domains.profile
+        self._domains = domains
         self._status = status
         self._reset = reset
         self.events = [event for event in (TOTAL, LOCAL) if event in profile.events]
@@ -49,13 +51,17 @@ class Assignments:
         if not (self.enabled and self.on_mkdir):
             return
         for event in self.events:
-            for l3_id in self._profile.l3_ids:
+            for l3_id in self._domains.l3_ids:
                 self._assign(group, event, l3_id)
 
     def removed(self, group: Group) -> None:
         """The counters of a group are free again."""
         for holders in self._holders.values():
             holders.difference_update([(group, event) for event in self.events])
+
+    def went_offline(self, l3_id: int) -> None:
+        """The counters of a cache whose CPUs are all offline; they are free when it comes back."""
+        self._holders[l3_id].clear()
 
     def counts(self, group: Group, event: str, l3_id: int) -> bool:
         """Whether an event of a group is being counted in a domain."""
@@ -79,7 +85,7 @@ class Assignments:
         self._require_enabled()
         lines = ""
         for event in self.events:
-            states = (f"{i}={'e' if self.counts(group, event, i) else '_'}" for i in self._profile.l3_ids)
+            states = (f"{i}={'e' if self.counts(group, event, i) else '_'}" for i in self._domains.l3_ids)
             lines += f"{event}:{';'.join(states)}\n"
         return lines
 
@@ -103,21 +109,21 @@ class Assignments:
         number, equals, state = operation.partition("=")
         number = number if number[:1] != "*" else "*"
         state = state if equals else "(null)"
-        domains = self._domains(number)
+        domains = self._named_domains(number)
         code = self._set_state(group, event, domains, state)
         if code:
             self._status.printf(f"Assign operation '{event}:{number}={state}' failed\n")
             fail(code)
 
-    def _domains(self, number: str) -> Iterable[int]:
+    def _named_domains(self, number: str) -> Iterable[int]:
         if number == "*":
-            return self._profile.l3_ids
+            return self._domains.l3_ids
         try:
             l3_id = kstrto(number, 10, ULONG)
         except OSError:
             self._status.puts("Missing domain id\n")
             raise
-        if l3_id not in self._profile.l3_ids:
+        if l3_id not in self._domains.l3_ids:
             self._status.printf(f"Invalid domain id {l3_id}\n")
             fail(errno.EINVAL)
         return (l3_id,)
@@ -163,7 +169,11 @@ class Assignments:
         """``info/L3_MON/available_mbm_cntrs``. Raises OSError EINVAL in the default mode."""
         self._require_enabled()
         total = self._profile.abmc_counters
-        return ";".join(f"{i}={total - len(holders)}" for i, holders in self._holders.items()) + "\n"
+        return ";".join(f"{i}={total - len(self._holders[i])}" for i in self._domains.l3_ids) + "\n"
+
+    def show_total(self) -> str:
+        """``info/L3_MON/num_mbm_cntrs``."""
+        return ";".join(f"{i}={self._profile.abmc_counters}" for i in self._domains.l3_ids) + "\n"
 
     def show_on_mkdir(self) -> str:
         """``info/L3_MON/mbm_assign_on_mkdir``. Raises OSError EINVAL in the default mode."""

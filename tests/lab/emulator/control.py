@@ -44,6 +44,11 @@ class Commands:
             "freeze": self._freeze,
             "unfreeze": self._unfreeze,
             "advance": resctrl.clock.advance,
+            "reset": resctrl.reconfigured,
+            "switch": resctrl.switch,
+            "leave_rmids": resctrl.monitor.pool.leave,
+            "remount": resctrl.remount,
+            "place": resctrl.place,
             "snapshot": resctrl.snapshot,
             "fault": lambda fault: observer.add_fault(Fault(**fault)),
             "faults": observer.faults,
@@ -59,11 +64,11 @@ class Commands:
         with self._resctrl.lock:
             return self._commands[command](**arguments)
 
-    def _set(self, group: str, cache: int, event: str, value: int | str) -> None:
-        self._resctrl.monitor.pin(self._resctrl.group_at(group), cache, event, value)
+    def _set(self, group: str, domain: int, event: str, value: float | str) -> None:
+        self._resctrl.monitor.pin(self._resctrl.group_at(group), domain, event, value)
 
-    def _unset(self, group: str, cache: int | None, event: str | None) -> None:
-        self._resctrl.monitor.unpin(self._resctrl.group_at(group), cache, event)
+    def _unset(self, group: str, domain: int | None, event: str | None) -> None:
+        self._resctrl.monitor.unpin(self._resctrl.group_at(group), domain, event)
 
     def _freeze(self) -> None:
         self._resctrl.monitor.freeze(list(self._resctrl.groups()), self._resctrl.table)
@@ -149,17 +154,17 @@ class Control:
             raise ControlError(answer["error"])
         return cast("object", answer["result"])
 
-    def set(self, group: str, cache: int, event: str, value: int | str) -> None:
-        """Make a counter of the group's own RMID read a number of bytes, or "Unavailable", "Error", "Unassigned".
+    def set(self, group: str, domain: int, event: str, value: float | str) -> None:
+        """Make a counter of the group's own RMID read a number, or "Unavailable", "Error", "Unassigned".
 
-        A CTRL_MON group's file shows the sum over its MON groups all the same. The setting goes with the group; the
-        number stays behind as what its RMID owns.
+        The domain is an L3 cache, and for an event of telemetry a package. A CTRL_MON group's file shows the sum over
+        its MON groups all the same. The setting goes with the group; the number stays behind as what its RMID owns.
         """
-        self._call("set", group=group, cache=cache, event=event, value=value)
+        self._call("set", group=group, domain=domain, event=event, value=value)
 
-    def unset(self, group: str, cache: int | None = None, event: str | None = None) -> None:
+    def unset(self, group: str, domain: int | None = None, event: str | None = None) -> None:
         """Let counters move again, from the number they were set to; None means all."""
-        self._call("unset", group=group, cache=cache, event=event)
+        self._call("unset", group=group, domain=domain, event=event)
 
     def freeze(self) -> None:
         """Stop all counters, and the fading of what freed RMIDs own."""
@@ -172,6 +177,33 @@ class Control:
     def advance(self, seconds: float) -> None:
         """Let time pass for the limbo's workers and for what RMIDs without threads own."""
         self._call("advance", seconds=seconds)
+
+    def reset(self, cache: int) -> None:
+        """Let the bandwidth counts of an L3 cache start anew for all groups, as a new event configuration does."""
+        self._call("reset", l3_id=cache)
+
+    def offline(self, cache: int, node: int | None = None) -> None:
+        """Switch off all CPUs of an L3 cache, or of one of its sub-NUMA nodes: its directory is in no group then."""
+        self._call("switch", l3_id=cache, node=node, online=False)
+
+    def online(self, cache: int, node: int | None = None) -> None:
+        """Switch them on again: the directory is back, the counts start at 0."""
+        self._call("switch", l3_id=cache, node=node, online=True)
+
+    def leave_rmids(self, count: int | None) -> None:
+        """Let only so many more groups be made, whatever num_rmids says; None gives back what was held."""
+        self._call("leave_rmids", count=count)
+
+    def remount(self) -> None:
+        """Unmount and mount again: no group is left, and from 6.7 on the next ones have the inodes of the old ones.
+
+        The root's times are those of the new mount. For clients nothing is unmounted in between.
+        """
+        self._call("remount")
+
+    def place(self, tid: int) -> str:
+        """What the kernel's /proc/PID/task/TID/cpu_resctrl_groups would read for a thread."""
+        return cast("str", self._call("place", tid=tid))
 
     def fault(self, fault: Fault) -> None:
         """Arm a fault; several may be armed at a time."""

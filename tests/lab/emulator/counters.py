@@ -14,14 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .profiles import LLC, LOCAL, PERF_EVENTS, TOTAL
+from .profiles import LLC, LOCAL, TOTAL
 
 BANDWIDTH = 1_000_000_000
 LOCAL_SHARE = 0.75
 FILL = 256 << 20
 HALF_LIFE = 0.5
-JOULES = 15.0
-FARADS = 0.5
 
 
 @dataclass
@@ -45,7 +43,6 @@ class Counters:
         weights = range(len(nodes), 0, -1)
         self._weights = dict(zip(nodes, (w / sum(weights) for w in weights), strict=True))
         self._cells: dict[int, dict[int, Cell]] = {}
-        self._seconds: dict[int, float] = {}
 
     def cell(self, rmid: int, node: int) -> Cell:
         """The registers of an RMID in a domain."""
@@ -55,9 +52,13 @@ class Counters:
         return row[node]
 
     def charge(self, rmid: int, seconds: float, shares: dict[int, float]) -> None:
-        """Count CPU time; ``shares`` are the parts of the cache, by domain, that the group may fill."""
-        self._seconds[rmid] = self._seconds.get(rmid, 0.0) + seconds
+        """Count CPU time; ``shares`` are the parts of the cache, by domain, that the group may fill.
+
+        Nothing is counted in a domain that has no share: it is offline, or the group's threads do not run there.
+        """
         for node, weight in self._weights.items():
+            if node not in shares:
+                continue
             cell = self.cell(rmid, node)
             cell.touched = True
             cell.total += BANDWIDTH * seconds * weight
@@ -81,7 +82,6 @@ class Counters:
 
     def reset(self, rmid: int) -> None:
         """Bandwidth counts from now on; the occupancy is whatever the former owner has left."""
-        self._seconds[rmid] = 0.0
         for node in self._nodes:
             self.set(rmid, node, TOTAL, 0)
             self.set(rmid, node, LOCAL, 0)
@@ -106,10 +106,10 @@ class Counters:
             return self._scaled(cell.total) - cell.base_total
         return self._scaled(cell.total * LOCAL_SHARE) - cell.base_local
 
-    def perf(self, rmid: int, event: str) -> float:
-        """Energy in joules or activity in farads of an RMID since the last reset."""
-        factor = dict(zip(PERF_EVENTS, (JOULES, FARADS), strict=True))[event]
-        return self._seconds.get(rmid, 0.0) * factor
+    def forget(self, node: int) -> None:
+        """Let a domain begin anew for all RMIDs."""
+        for row in self._cells.values():
+            row[node] = Cell()
 
     def _scaled(self, amount: float) -> int:
         return int(amount) // self._unit * self._unit

@@ -244,13 +244,14 @@ class Filesystem(mfusepy.Operations):  # type: ignore[misc]
 class Mount(mfusepy.FUSE):  # type: ignore[misc]
     """The mount. Constructing it serves until it is unmounted or the process gets SIGINT or SIGTERM."""
 
-    def __init__(self, filesystem: Filesystem, mountpoint: str) -> None:
+    def __init__(self, filesystem: Filesystem, mountpoint: str, read_only: bool) -> None:
         super().__init__(
             filesystem,
             mountpoint,
             foreground=True,
             nothreads=True,
-            fsname="resctrl",
+            # The PID namespace whose threads it knows: a reader in another one does not see all of a group's
+            fsname=os.readlink("/proc/self/ns/pid"),
             subtype="resctrl",
             allow_other=True,
             default_permissions=True,
@@ -259,6 +260,7 @@ class Mount(mfusepy.FUSE):  # type: ignore[misc]
             attr_timeout=0,
             entry_timeout=0,
             negative_timeout=0,
+            ro=read_only,
         )
 
     def rename_fuse_3(self, old: bytes, new: bytes, flags: int) -> int:

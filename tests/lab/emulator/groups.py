@@ -23,7 +23,8 @@ class Group:
     """A group. ``parent`` is the CTRL_MON group of a MON group, None for a CTRL_MON group (the root is one).
 
     ``tasks`` are the tracked tasks whose own place this is. ``cpus`` is a bit mask. ``masks`` and ``bandwidth`` hold a
-    CTRL_MON group's schemata by L3 id. ``pinned`` are values that a test has set, by (node, event): bytes or a word.
+    CTRL_MON group's schemata by L3 id. ``pinned`` are values that a test has set, by (node, event), or by (package,
+    event): the counter's number or a word.
     """
 
     node: Node

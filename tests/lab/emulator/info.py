@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .kernfs import Caller, Node, Store
 from .kstr import UINT, fail, kstrto
-from .profiles import LOCAL, PERF_EVENTS, TOTAL
+from .profiles import LOCAL, TOTAL
 
 if TYPE_CHECKING:
     from .model import Resctrl
@@ -28,12 +28,12 @@ def build_info(resctrl: Resctrl) -> None:
         _build_l3(resctrl, info.directory("L3"))
     if "MB" in profile.alloc:
         _build_mb(resctrl, info.directory("MB"))
-    if profile.monitoring:
+    if profile.events:
         _build_l3_mon(resctrl, info.directory("L3_MON"))
-    if profile.perf_pkg:
-        telemetry = info.directory("PERF_PKG_MON")
-        _file(telemetry, "num_rmids", f"{profile.rmids}\n")
-        _file(telemetry, "mon_features", "".join(f"{event}\n" for event in PERF_EVENTS))
+    if profile.telemetry:
+        _build_other_mon(info.directory("PERF_PKG_MON"), profile.telemetry_rmids, profile.telemetry)
+    if profile.mb_mon:
+        _build_other_mon(info.directory("MB_MON"), profile.rmids, (TOTAL,))
 
 
 def _file(where: Node, name: str, show: str | Callable[[], str], store: Store | None = None) -> Node:
@@ -41,6 +41,11 @@ def _file(where: Node, name: str, show: str | Callable[[], str], store: Store | 
     if isinstance(show, str):
         return where.file(name, mode, lambda _caller: str(show), store)
     return where.file(name, mode, lambda _caller: show(), store)
+
+
+def _build_other_mon(where: Node, num_rmids: int, events: Iterable[str]) -> None:
+    _file(where, "num_rmids", f"{num_rmids}\n")
+    _file(where, "mon_features", "".join(f"{event}\n" for event in events))
 
 
 def _build_l3(resctrl: Resctrl, l3: Node) -> None:
@@ -113,8 +118,8 @@ def _write_assign_mode(resctrl: Resctrl, configs: list[BandwidthConfig], text: s
 
 
 def _build_assignable(resctrl: Resctrl, l3_mon: Node) -> None:
-    profile, assignments = resctrl.profile, resctrl.monitor.assignments
-    _file(l3_mon, "num_mbm_cntrs", ";".join(f"{i}={profile.abmc_counters}" for i in profile.l3_ids) + "\n")
+    assignments = resctrl.monitor.assignments
+    _file(l3_mon, "num_mbm_cntrs", assignments.show_total)
     _file(l3_mon, "available_mbm_cntrs", assignments.show_free)
     _file(
         l3_mon,
@@ -150,14 +155,14 @@ class BandwidthConfig:
         self._node.alive = not self._resctrl.monitor.assignments.enabled
 
     def _show(self) -> str:
-        return ";".join(f"{i}=0x{mask:02x}" for i, mask in self._masks.items()) + "\n"
+        return ";".join(f"{i}=0x{self._masks[i]:02x}" for i in self._resctrl.domains.l3_ids) + "\n"
 
     def _write(self, text: str, _caller: Caller) -> None:
         line = self._resctrl.line(self._node.name, text)
         for word in line.split(";"):
             number, equals, value = word.partition("=")
             l3_id, mask = kstrto(number, 10, UINT), kstrto(value, 16, UINT)
-            if not equals or l3_id not in self._masks or mask > 0x7F:
+            if not equals or l3_id not in self._resctrl.domains.l3_ids or mask > 0x7F:
                 fail(errno.EINVAL)
             self._masks[l3_id] = mask
-            self._resctrl.monitor.reconfigured(self._resctrl.groups(), l3_id)
+            self._resctrl.reconfigured(l3_id)

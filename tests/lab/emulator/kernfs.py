@@ -41,7 +41,7 @@ class Node:
     """A file or, with ``children``, a directory. ``group`` is the resource group it belongs to, None below ``info``.
 
     ``links`` is st_nlink: a directory's is two and one for each directory in it. A node that is not ``alive`` has been
-    removed, or is hidden.
+    removed, or is hidden. ``numbers`` are the tree's next inode numbers.
     """
 
     name: str
@@ -53,12 +53,14 @@ class Node:
     children: dict[str, Node] | None = None
     show: Show | None = None
     store: Store | None = None
-    ino: int = field(default_factory=itertools.count(1).__next__)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    ino: int = 0
     time_ns: int = field(default_factory=time.time_ns)
     alive: bool = True
     links: int = 1
 
     def __post_init__(self) -> None:
+        self.ino = next(self.numbers)
         if self.children is not None:
             self.links = 2
 
@@ -86,11 +88,12 @@ class Node:
     def directory(self, name: str, mode: int | None = None) -> Node:
         """A new directory in this one, owned by this one's owner; it copies this one's mode if none is given."""
         mode = self.mode if mode is None else mode
-        return self._add(Node(name, mode, self, self.uid, self.gid, self.group, children={}))
+        return self._add(Node(name, mode, self, self.uid, self.gid, self.group, children={}, numbers=self.numbers))
 
     def file(self, name: str, mode: int, show: Show, store: Store | None = None) -> Node:
         """A new file in this directory."""
-        return self._add(Node(name, mode, self, self.uid, self.gid, self.group, show=show, store=store))
+        owner = (self.uid, self.gid, self.group)
+        return self._add(Node(name, mode, self, *owner, show=show, store=store, numbers=self.numbers))
 
     def _add(self, node: Node) -> Node:
         assert self.children is not None
@@ -107,12 +110,13 @@ class Node:
     def remove(self) -> None:
         """Take it out of the tree with all below it; who still holds it open gets ENODEV."""
         self._take_out()
-        self._die()
+        self.die()
 
-    def _die(self) -> None:
+    def die(self) -> None:
+        """What becomes of a tree that nobody can reach any more."""
         self.alive = False
         for child in (self.children or {}).values():
-            child._die()
+            child.die()
         if self.children:
             self.children = {}
 

@@ -54,16 +54,18 @@ class LimboRules:
 class RmidPool:
     """The RMIDs of the system. RMID 0 belongs to the root group and never comes or goes.
 
-    ``occupancy(rmid, domain)`` is in bytes, None if the hardware gives no value; ``threshold()`` is in bytes.
+    ``domains()`` are those that are online; ``occupancy(rmid, domain)`` is in bytes, None if the hardware gives no
+    value; ``threshold()`` is in bytes.
     """
 
     count: int
-    domains: Sequence[int]
+    domains: Callable[[], Sequence[int]]
     rules: LimboRules
     clock: Clock
     occupancy: Callable[[int, int], int | None]
     threshold: Callable[[], int]
     free: deque[int] = field(init=False)
+    held: list[int] = field(init=False, default_factory=list)
     limbo: dict[int, set[int]] = field(init=False, default_factory=dict)
     _due: dict[int, float] = field(init=False, default_factory=dict)
 
@@ -80,6 +82,14 @@ class RmidPool:
             fail(errno.EBUSY if self.limbo else errno.ENOSPC)
         return self.free.popleft()
 
+    def leave(self, count: int | None) -> None:
+        """Hold back all free RMIDs but so many, as if the hardware had fewer than it says; None holds none back."""
+        self.run()
+        self.free.extend(self.held)
+        self.held.clear()
+        while count is not None and len(self.free) > count:
+            self.held.append(self.free.pop())
+
     def release(self, rmid: int) -> None:
         """Give an RMID back: to the limbo, or to the tail of the free list."""
         self.run()
@@ -93,11 +103,17 @@ class RmidPool:
 
     def _busy_when_freed(self, rmid: int) -> Iterable[int]:
         if self.rules.always:
-            return list(self.domains)
-        here, *others = self.domains
+            return self.domains()
+        here, *others = self.domains()
         occupied = self.occupancy(rmid, here)
         clean = occupied is None or occupied <= self.threshold()
-        return others if clean else list(self.domains)
+        return others if clean else self.domains()
+
+    def drop(self, domain: int) -> None:
+        """A domain goes offline: it keeps no RMID in the limbo any more."""
+        self._due.pop(domain, None)
+        for rmid in sorted(r for r, busy in self.limbo.items() if domain in busy):
+            self._clean(rmid, domain)
 
     def run(self) -> None:
         """Let the workers whose time has come look at their domains."""
@@ -115,7 +131,10 @@ class RmidPool:
             occupied = self.occupancy(rmid, domain)
             if occupied is None or occupied >= self.threshold():
                 continue
-            self.limbo[rmid].discard(domain)
-            if not self.limbo[rmid]:
-                del self.limbo[rmid]
-                self.free.append(rmid)
+            self._clean(rmid, domain)
+
+    def _clean(self, rmid: int, domain: int) -> None:
+        self.limbo[rmid].discard(domain)
+        if not self.limbo[rmid]:
+            del self.limbo[rmid]
+            self.free.append(rmid)

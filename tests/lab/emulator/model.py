@@ -12,14 +12,15 @@ from functools import partial
 from typing import Any
 
 from .cpus import CpuMasks, show_list, show_mask
-from .groups import Group
+from .domains import Domains
+from .groups import SHAREABLE, Group
 from .info import build_info
 from .kernfs import MAX_WRITE, Caller, Node
 from .kstr import fail, to_text
 from .limbo import Clock
 from .monitor import Monitor
 from .proc import Machine, Proc
-from .profiles import PERF_EVENTS, Profile
+from .profiles import TOTAL, Profile
 from .schemata import Allocation
 from .status import LastCommand
 from .tasks import TaskTable, parse_list, parse_one
@@ -36,18 +37,42 @@ class Resctrl:
         self.clock = clock or Clock()
         self.status = LastCommand(marks_truncation=profile.era.any_clears)
         machine = machine or Proc()
+        self.domains = Domains(profile)
         self.root = Node("", 0o555, children={})
-        self.default = self.root.group = Group(self.root, closid=0, rmid=0)
+        self.default = Group(self.root, closid=0, rmid=0)
         self._controls = [self.default]
-        self.allocation = Allocation(profile, self.status, lambda: self._controls)
-        self.monitor = Monitor(profile, machine, self.clock, self.allocation, self.status)
+        self.allocation = Allocation(self.domains, self.status, lambda: self._controls)
+        self.monitor = Monitor(self.domains, machine, self.clock, self.allocation, self.status)
         self.table = TaskTable(self.default, machine)
         self._cpus = CpuMasks(self.default, profile.cpus, self.status)
+        self._plant()
+
+    def _plant(self) -> None:
+        """Make the tree as it is after a mount, from its root node."""
+        self.root.group = self.default
         self.allocation.set_root(self.default)
         self._populate(self.default)
         build_info(self)
-        if profile.monitoring:
+        if self.profile.monitoring:
             self.monitor.created(self.default)
+
+    def remount(self) -> None:
+        """Unmount and mount again: what is open in the old tree is gone, and no group is left but the root."""
+        self._settle()
+        for group in [*self._controls[1:], *self.default.children]:
+            self.rmdir(group.node.path)
+        self.root.die()
+        if self.profile.monitoring:
+            self.monitor.assignments.removed(self.default)
+        self.default.mode = SHAREABLE
+        self.default.pinned.clear()
+        self.status.clear()
+        if self.profile.era.inodes_repeat:
+            self.root = Node("", 0o555, children={})
+        else:
+            self.root = Node("", 0o555, children={}, numbers=self.root.numbers)
+        self.default.node = self.root
+        self._plant()
 
     def groups(self) -> Iterator[Group]:
         """All groups, each CTRL_MON group before its MON groups."""
@@ -126,26 +151,42 @@ class Resctrl:
                 partial(self._write_assignments, group),
             )
         mon_data = group.node.directory("mon_data")
-        for l3_id in self.profile.l3_ids:
-            domain = mon_data.directory(f"mon_L3_{l3_id:02d}")
-            nodes = self.profile.nodes(l3_id)
-            self._populate_events(domain, group, l3_id, nodes)
-            for sub in nodes if self.profile.snc_nodes > 1 else ():
-                self._populate_events(domain.directory(f"mon_sub_L3_{sub:02d}"), group, l3_id, (sub,))
-        for package in range(len(self.profile.l3_ids)) if self.profile.perf_pkg else ():
-            telemetry = mon_data.directory(f"mon_PERF_PKG_{package:02d}")
-            for event in PERF_EVENTS:
-                telemetry.file(event, 0o444, partial(self._show_perf, group, event))
+        for l3_id in self.domains.l3_ids if self.profile.events else ():
+            self._populate_cache(mon_data, group, l3_id)
+        for l3_id in self.domains.l3_ids if self.profile.mb_mon else ():
+            self._populate_events(mon_data.directory(f"mon_MB_{l3_id:02d}"), group, l3_id, None, (TOTAL,))
+        for package in range(self.profile.packages) if self.profile.telemetry else ():
+            where = mon_data.directory(f"mon_PERF_PKG_{package:02d}")
+            for event in self.profile.telemetry:
+                where.file(event, 0o444, partial(self._show_telemetry, group, package, event))
 
-    def _populate_events(self, where: Node, group: Group, l3_id: int, nodes: tuple[int, ...]) -> None:
-        for event in self.profile.events:
-            where.file(event, 0o444, partial(self._show_event, group, l3_id, nodes, event))
+    def _populate_cache(self, mon_data: Node, group: Group, l3_id: int) -> None:
+        """Make what is missing of a cache's directory in ``mon_data``."""
+        cache = self._missing(mon_data, f"mon_L3_{l3_id:02d}")
+        if cache:
+            self._populate_events(cache, group, l3_id, None, self.profile.events)
+        for node in self.domains.nodes(l3_id) if self.profile.snc_nodes > 1 else ():
+            sub = self._missing(mon_data.find(f"mon_L3_{l3_id:02d}"), f"mon_sub_L3_{node:02d}")
+            if sub:
+                self._populate_events(sub, group, l3_id, node, self.profile.events)
 
-    def _show_event(self, group: Group, l3_id: int, nodes: tuple[int, ...], event: str, _caller: Caller) -> str:
+    @staticmethod
+    def _missing(where: Node, name: str) -> Node | None:
+        """A new directory, None if it is there."""
+        return None if name in (where.children or {}) else where.directory(name)
+
+    def _populate_events(
+        self, where: Node, group: Group, l3_id: int, node: int | None, events: tuple[str, ...]
+    ) -> None:
+        for event in events:
+            where.file(event, 0o444, partial(self._show_event, group, l3_id, node, event))
+
+    def _show_event(self, group: Group, l3_id: int, node: int | None, event: str, _caller: Caller) -> str:
+        nodes = self.domains.nodes(l3_id) if node is None else (node,)
         return self.monitor.show(group, l3_id, nodes, event, self.table)
 
-    def _show_perf(self, group: Group, event: str, _caller: Caller) -> str:
-        return self.monitor.show_perf(group, event, self.table)
+    def _show_telemetry(self, group: Group, package: int, event: str, _caller: Caller) -> str:
+        return self.monitor.show_telemetry(group, package, event, self.table)
 
     def _show_tasks(self, group: Group, _caller: Caller) -> str:
         if group.parent is None and not self.profile.alloc:
@@ -343,7 +384,61 @@ class Resctrl:
         group.parent, group.closid = control, control.closid
         control.children.append(group)
 
+    # -- CPUs go off- and online
+
+    def switch(self, l3_id: int, node: int | None, online: bool) -> None:
+        """Let all CPUs of an L3 cache, or of one of its sub-NUMA nodes, go off- or online.
+
+        Raises OSError EINVAL for a cache or node that does not exist, EBUSY if no CPU would be left.
+        """
+        self._settle()
+        was_there = l3_id in self.domains.l3_ids
+        changed = self.domains.switch(l3_id, node, online)
+        is_there = l3_id in self.domains.l3_ids
+        if was_there and not is_there:
+            self.allocation.went_offline(l3_id)
+            self.monitor.assignments.went_offline(l3_id)
+        if is_there and not was_there:
+            self.allocation.came_online(l3_id)
+        if not online:
+            for gone in changed:
+                self.monitor.went_offline(self.groups(), gone)
+        for group in self.groups() if self.profile.events else ():
+            mon_data = group.node.find("mon_data")
+            if is_there:
+                self._populate_cache(mon_data, group, l3_id)
+            self._take_offline(mon_data, l3_id, changed if not online else [])
+
+    def _take_offline(self, mon_data: Node, l3_id: int, nodes: list[int]) -> None:
+        cache = f"mon_L3_{l3_id:02d}"
+        gone = [f"{cache}/mon_sub_L3_{node:02d}" for node in nodes]
+        for path in gone if l3_id in self.domains.l3_ids else [cache] if nodes else []:
+            mon_data.find(path).remove()
+
+    # -- counts
+
+    def _settle(self) -> None:
+        """Charge what the threads have run until now, before something changes."""
+        for group in self.groups():
+            self.monitor.settle(group, self.table)
+
+    def reconfigured(self, l3_id: int) -> None:
+        """Bandwidth events of a cache are configured anew: their counts start anew for all groups.
+
+        Raises OSError EINVAL for a cache that does not exist.
+        """
+        if l3_id not in self.domains.l3_ids:
+            fail(errno.EINVAL)
+        self._settle()
+        self.monitor.reconfigured(self.groups(), l3_id)
+
     # -- for tests
+
+    def place(self, tid: int) -> str:
+        """Where a thread is, as cpu_resctrl_groups says it."""
+        self.table.refresh(list(self.groups()))
+        group = self.table.group_of(tid)
+        return f"res:{group.control.node.path or '/'}\nmon:{group.node.name if group.parent else ''}\n"
 
     def snapshot(self) -> dict[str, Any]:
         """All groups and ids as plain data."""
@@ -355,7 +450,7 @@ class Resctrl:
             "frozen": self.monitor.frozen,
             "status": self.status.show(),
             "rmids": {
-                "total": self.profile.rmids if self.profile.monitoring else 0,
+                "total": self.profile.usable_rmids,
                 "free": list(self.monitor.pool.free),
                 "limbo": sorted(self.monitor.pool.limbo),
             },

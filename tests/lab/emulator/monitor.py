@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .assign import Assignments
 from .counters import Counters
+from .domains import Domains
 from .groups import Group
 from .kstr import fail
 from .limbo import Clock, LimboRules, RmidPool
 from .proc import Machine
-from .profiles import LLC, Profile
+from .profiles import LLC
 from .schemata import Allocation
 from .status import LastCommand
 from .tasks import Task, TaskTable
+from .telemetry import EVENTS as TELEMETRY
+from .telemetry import Telemetry
 
 WORDS = ("Unavailable", "Error", "Unassigned")
 REFRESH_INTERVAL = 0.05
@@ -29,18 +32,20 @@ class Monitor:
     """The counters of all groups. Values are brought up to date when somebody reads them."""
 
     def __init__(
-        self, profile: Profile, machine: Machine, clock: Clock, allocation: Allocation, status: LastCommand
+        self, domains: Domains, machine: Machine, clock: Clock, allocation: Allocation, status: LastCommand
     ) -> None:
-        self._profile = profile
+        self._profile = profile = domains.profile
+        self._domains = domains
         self._machine = machine
         self._clock = clock
         self._allocation = allocation
         self.counters = Counters(profile.all_nodes, profile.l3_size // profile.snc_nodes, profile.unit)
+        self.telemetry = Telemetry(profile.packages)
         self.threshold = profile.initial_threshold
-        self.assignments = Assignments(profile, status, self._reset_one)
+        self.assignments = Assignments(domains, status, self._reset_one)
         self.pool = RmidPool(
-            count=profile.rmids if profile.monitoring else 0,
-            domains=profile.all_nodes,
+            count=profile.usable_rmids,
+            domains=lambda: domains.all_nodes,
             rules=LimboRules(used=LLC in profile.events, always=profile.era.always_limbo),
             clock=clock,
             occupancy=self._leftover,
@@ -62,7 +67,7 @@ class Monitor:
 
     def removed(self, group: Group) -> None:
         """Leave what the group owned of the cache to its RMID, and free that."""
-        self._settle_pins(group)
+        self._settle_pins(group, list(group.pinned))
         self._refreshed.pop(group, None)
         self.assignments.removed(group)
         self._touched[group.rmid] = self._clock.now()
@@ -81,12 +86,15 @@ class Monitor:
             self._count(task.group, nanoseconds)
 
     def _count(self, group: Group, nanoseconds: int) -> None:
+        everywhere = group.is_root or not self._profile.run_on
         shares = {
             node: self._allocation.share(group, l3_id)
-            for l3_id in self._profile.l3_ids
-            for node in self._profile.nodes(l3_id)
+            for l3_id in self._domains.l3_ids
+            if everywhere or l3_id in self._profile.run_on
+            for node in self._domains.nodes(l3_id)
         }
         self.counters.charge(group.rmid, nanoseconds / 1e9, shares)
+        self.telemetry.charge(group.rmid, nanoseconds / 1e9)
 
     def settle(self, group: Group, table: TaskTable) -> None:
         """Bring a group's own counters up to date."""
@@ -142,43 +150,75 @@ class Monitor:
 
     # -- values set by a test
 
-    def pin(self, group: Group, l3_id: int, event: str, value: int | str) -> None:
-        """Make a counter of a group's own RMID read this number of bytes, or this word.
+    def pin(self, group: Group, domain: int, event: str, value: float | str) -> None:
+        """Make a counter of a group's own RMID read this number, or this word.
 
-        With sub-NUMA clustering the first node gets the number and the others 0; a word goes to all nodes.
-        Raises OSError EINVAL for an event, cache or value that does not exist.
+        The domain is an L3 cache, or a package for an event of telemetry. With sub-NUMA clustering the cache's first
+        node gets the number and the others 0; a word goes to all nodes.
+        Raises OSError EINVAL for an event, domain or value that does not exist.
         """
-        is_word = isinstance(value, str)
-        if event not in self._profile.events or l3_id not in self._profile.l3_ids:
+        nodes = self._nodes_of(domain, event)
+        if isinstance(value, str):
+            if value not in WORDS or not nodes:
+                fail(errno.EINVAL)
+            group.pinned.update({(node, event): value for node in nodes})
+            return
+        if value < 0 or not nodes:
             fail(errno.EINVAL)
-        if (is_word and value not in WORDS) or (not is_word and int(value) < 0):
-            fail(errno.EINVAL)
-        for index, node in enumerate(self._profile.nodes(l3_id)):
-            group.pinned[node, event] = value if is_word or index == 0 else 0
+        raw = TELEMETRY[event].raw(value) if event in self._profile.telemetry else int(value)
+        group.pinned.update({(node, event): 0 for node in nodes})
+        group.pinned[nodes[0], event] = raw
 
-    def unpin(self, group: Group, l3_id: int | None, event: str | None) -> None:
+    def _nodes_of(self, domain: int, event: str) -> Sequence[int]:
+        """Where an event is counted for a cache or package that a test names; empty if it is not."""
+        if event in self._profile.telemetry:
+            return (domain,) if domain in range(self._profile.packages) else ()
+        return self._domains.nodes(domain) if event in self._profile.events and domain in self._domains.l3_ids else ()
+
+    def unpin(self, group: Group, domain: int | None, event: str | None) -> None:
         """Let counters go on by themselves, from the number they were set to; None means all."""
-        nodes = self._profile.all_nodes if l3_id is None else self._profile.nodes(l3_id)
-        chosen = [key for key in group.pinned if key[0] in nodes and event in (None, key[1])]
-        self._settle_pins(group, chosen)
+        self._settle_pins(
+            group,
+            [
+                (node, pinned)
+                for node, pinned in group.pinned
+                if event in (None, pinned) and (domain is None or node in self._nodes_of(domain, pinned))
+            ],
+        )
 
-    def _settle_pins(self, group: Group, keys: Sequence[tuple[int, str]] | None = None) -> None:
-        for node, event in list(group.pinned) if keys is None else keys:
+    def _settle_pins(self, group: Group, keys: Sequence[tuple[int, str]]) -> None:
+        for node, event in keys:
             value = group.pinned.pop((node, event))
-            if isinstance(value, int):
+            if isinstance(value, str):
+                continue
+            if event in self._profile.telemetry:
+                self.telemetry.set(group.rmid, node, event, value)
+            else:
                 self.counters.set(group.rmid, node, event, value)
 
+    # -- what makes counts start anew
+
     def _reset_one(self, group: Group, l3_id: int, event: str) -> None:
-        for node in self._profile.nodes(l3_id):
+        for node in self._domains.nodes(l3_id):
             self.counters.set(group.rmid, node, event, 0)
+            if isinstance(group.pinned.get((node, event)), int):
+                group.pinned[node, event] = 0
 
     def reconfigured(self, groups: Iterable[Group], l3_id: int) -> None:
-        """A changed event configuration: all bandwidth counts of the domain start anew and are unavailable once."""
+        """A changed event configuration: all bandwidth counts of the cache start anew and are unavailable once."""
         for group in groups:
             for event in self.assignments.events:
                 self._reset_one(group, l3_id, event)
-            for node in self._profile.nodes(l3_id):
+            for node in self._domains.nodes(l3_id):
                 self.counters.cell(group.rmid, node).touched = False
+
+    def went_offline(self, groups: Iterable[Group], node: int) -> None:
+        """A cache or sub-NUMA node whose CPUs are all offline: what it has counted is forgotten."""
+        for group in groups:
+            for event in self._profile.events:
+                group.pinned.pop((node, event), None)
+        self.counters.forget(node)
+        self.pool.drop(node)
 
     # -- reads
 
@@ -187,15 +227,20 @@ class Monitor:
 
         It is a word only if none of them gives a number; then the last one's.
         """
+        return self._sum(group, table, lambda part: self._own(part, l3_id, nodes, event), str)
+
+    def _sum(
+        self, group: Group, table: TaskTable, own: Callable[[Group], int | str], written: Callable[[int], str]
+    ) -> str:
         numbers, word = [], ""
         for part in group.with_children():
             self.settle(part, table)
-            value = self._own(part, l3_id, nodes, event)
+            value = own(part)
             if isinstance(value, int):
                 numbers.append(value)
             else:
                 word = value
-        return f"{sum(numbers)}\n" if numbers else f"{word}\n"
+        return f"{written(sum(numbers))}\n" if numbers else f"{word}\n"
 
     def _own(self, group: Group, l3_id: int, nodes: Sequence[int], event: str) -> int | str:
         if not self.assignments.counts(group, event, l3_id):
@@ -219,10 +264,13 @@ class Monitor:
         untracked = self._profile.vendor == "AMD" and not self.assignments.enabled
         return untracked and not self.counters.cell(group.rmid, node).touched
 
-    def show_perf(self, group: Group, event: str, table: TaskTable) -> str:
-        """A telemetry file: a decimal fraction, the same for every package."""
-        total = 0.0
-        for part in group.with_children():
-            self.settle(part, table)
-            total += self.counters.perf(part.rmid, event)
-        return f"{total / len(self._profile.l3_ids):.6f}\n"
+    def show_telemetry(self, group: Group, package: int, event: str, table: TaskTable) -> str:
+        """A file of telemetry, summed as ``show`` does."""
+        return self._sum(group, table, lambda part: self._raw_telemetry(part, package, event), TELEMETRY[event].show)
+
+    def _raw_telemetry(self, group: Group, package: int, event: str) -> int | str:
+        pinned = group.pinned.get((package, event))
+        if pinned is not None:
+            return pinned
+        raw = self.telemetry.get(group.rmid, package, event)
+        return "Unavailable" if raw is None else raw

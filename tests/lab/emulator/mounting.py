@@ -13,6 +13,8 @@ import signal
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 FSTYPE = "fuse.resctrl"
+MOUNT_FAILURE = 32
+"""mount(8)'s exit status for it."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -75,15 +75,15 @@ class ProcThread:
 
 
 class Proc:
-    """/proc of the pid namespace in which the emulator runs."""
+    """/proc of the pid namespace in which the emulator runs. It stays that one, whatever is mounted on it later."""
 
-    def __init__(self, root: str = "/proc") -> None:
-        self._root = root
+    def __init__(self) -> None:
+        self._root = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def thread(self, tid: int) -> ProcThread | None:
         """The thread with this number, None if there is none."""
         try:
-            fd = os.open(f"{self._root}/{tid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(f"{tid}/schedstat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._root)
         except OSError:
             return None
         try:
@@ -95,13 +95,13 @@ class Proc:
     def threads(self, tgid: int) -> list[int]:
         """Thread numbers of a process, oldest first."""
         try:
-            return [int(name) for name in os.listdir(f"{self._root}/{tgid}/task")]
+            return [int(name) for name in self._names(f"{tgid}/task")]
         except OSError:
             return []
 
     def processes(self) -> list[int]:
         """Process numbers, in ascending order."""
-        return sorted(int(name) for name in os.listdir(self._root) if name.isdigit())
+        return sorted(int(name) for name in self._names(".") if name.isdigit())
 
     def children(self, tid: int) -> list[int]:
         """Processes forked by exactly this thread; none where the kernel has no CONFIG_PROC_CHILDREN."""
@@ -130,8 +130,15 @@ class Proc:
         fields = self._read("stat").partition(b"\n")[0].split()[1:]
         return sum(int(fields[i]) for i in BUSY_FIELDS) * TICK_NS
 
+    def _names(self, path: str) -> list[str]:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root)
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
+
     def _read(self, path: str) -> bytes:
-        fd = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._root)
         try:
             data = b""
             while piece := os.read(fd, 65536):

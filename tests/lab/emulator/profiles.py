@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .telemetry import EVENTS as TELEMETRY
+
 LLC = "llc_occupancy"
 TOTAL = "mbm_total_bytes"
 LOCAL = "mbm_local_bytes"
 EVENTS = (LLC, TOTAL, LOCAL)
-PERF_EVENTS = ("core_energy", "activity")
 AMD_L2_SIZE = 512 << 10
 MASK_WIDTHS = (16, 12, 11, 15, 20, 10, 8)
 SYSFS_CPU = Path("/sys/devices/system/cpu")
@@ -36,7 +37,8 @@ class Era:
     - ``padded``: schemata values have a common width, until 6.15
     - ``mb_first`` (5.15): the MB line of schemata stands before the L3 line
     - ``bmec`` (6.3): configurable bandwidth events; ``sparse_masks`` (6.7); ``snc`` (6.11): mon_sub_L3_*
-    - ``assign_mode`` (6.18): mbm_assign_mode, and ABMC; ``perf_pkg`` (7.0): mon_PERF_PKG_*
+    - ``assign_mode`` (6.18): mbm_assign_mode, and ABMC; ``telemetry`` (7.0): mon_PERF_PKG_*
+    - ``inodes_repeat`` (6.7): the tree is made anew by every mount, and so the inode numbers of groups repeat
     """
 
     name: str
@@ -52,11 +54,20 @@ class Era:
     sparse_masks: bool = False
     snc: bool = False
     assign_mode: bool = False
-    perf_pkg: bool = False
+    telemetry: bool = False
+    inodes_repeat: bool = False
 
 
 _MODERN = Era(
-    "6.12", task_lists=True, rename=True, debug=True, always_limbo=True, bmec=True, sparse_masks=True, snc=True
+    "6.12",
+    task_lists=True,
+    rename=True,
+    debug=True,
+    always_limbo=True,
+    bmec=True,
+    sparse_masks=True,
+    snc=True,
+    inodes_repeat=True,
 )
 ERAS = {
     era.name: era
@@ -71,7 +82,7 @@ ERAS = {
             any_clears=True,
             padded=False,
             assign_mode=True,
-            perf_pkg=True,
+            telemetry=True,
         ),
     )
 }
@@ -98,7 +109,10 @@ class Profile:
     Sizes are bytes. ``alloc`` and ``events`` may be empty (no such hardware). ``num_rmids`` is the hardware's, with the
     root's; sub-NUMA clustering divides it. ``cbm_bits`` and ``root_mask`` of 0 mean: computed (a width that divides
     the cache; the lower half, so that libvirt finds room to allocate). ``threshold`` of -1 means the kernel's default.
-    ``abmc_counters`` is per L3 domain.
+    ``abmc_counters`` is per L3 domain. ``run_on`` are the L3 caches on whose CPUs the threads of all groups but the
+    root's run; empty means all. ``telemetry`` are the events of packages; they have RMIDs of their own,
+    ``telemetry_rmids`` with the root's. ``mb_mon`` shows the files of a vendor's kernel that counts bandwidth at the
+    memory controllers. ``debug`` and ``ro`` are mount options.
     """
 
     name: str
@@ -119,13 +133,18 @@ class Profile:
     snc_nodes: int = 1
     abmc_counters: int = 0
     bmec: bool = False
-    perf_pkg: bool = False
+    run_on: tuple[int, ...] = ()
+    telemetry: tuple[str, ...] = ()
+    telemetry_rmids: int = 576
+    packages: int = 1
+    mb_mon: bool = False
     debug: bool = False
+    ro: bool = False
 
     @property
     def monitoring(self) -> bool:
         """Whether there is anything to monitor with."""
-        return bool(self.events)
+        return bool(self.events or self.telemetry)
 
     @property
     def mask_bits(self) -> int:
@@ -146,6 +165,13 @@ class Profile:
     def rmids(self) -> int:
         """What info/L3_MON/num_rmids says."""
         return self.num_rmids // self.snc_nodes
+
+    @property
+    def usable_rmids(self) -> int:
+        """The RMIDs that groups can have, the root's included: as many as every resource knows."""
+        counts = [self.rmids] if self.events else []
+        counts += [self.telemetry_rmids] if self.telemetry else []
+        return min(counts, default=0)
 
     @property
     def initial_threshold(self) -> int:
@@ -181,16 +207,22 @@ class Profile:
         wrong = [
             ("sub-NUMA clustering is known from 6.11 on", self.snc_nodes > 1 and not self.era.snc),
             ("ABMC is known from 6.18 on", self.abmc_counters > 0 and not self.era.assign_mode),
-            ("PERF_PKG monitoring is known from 7.0 on", self.perf_pkg and not self.era.perf_pkg),
+            ("telemetry of packages is known from 7.0 on", bool(self.telemetry) and not self.era.telemetry),
             ("configurable bandwidth events are known from 6.3 on", self.bmec and not self.era.bmec),
             ("the debug option is known from 6.7 on", self.debug and not self.era.debug),
             (f"events must be in this order: {', '.join(EVENTS)}", not _is_ordered_part(self.events, EVENTS)),
+            (
+                f"telemetry must be in this order: {', '.join(TELEMETRY)}",
+                not _is_ordered_part(self.telemetry, tuple(TELEMETRY)),
+            ),
+            ("run_on names a cache that is not in l3_ids", not set(self.run_on) <= set(self.l3_ids)),
             ("vendors are Intel and AMD", self.vendor not in ("Intel", "AMD")),
             ("root_mask is wider than cbm_bits", self.root_mask > self.full_mask),
             ("only L3 and MB can be allocated", not _is_ordered_part(self.alloc, ("L3", "MB"))),
-            ("a machine with neither allocation nor monitoring has no resctrl", not self.alloc and not self.events),
+            ("a machine with neither allocation nor monitoring has no resctrl", not self.alloc and not self.monitoring),
             ("at least one L3 id, each once", not self.l3_ids or len(set(self.l3_ids)) != len(self.l3_ids)),
             ("num_rmids and num_closids are at least 1", self.rmids < 1 or self.num_closids < 1),
+            ("telemetry_rmids and packages are at least 1", self.telemetry_rmids < 1 or self.packages < 1),
         ]
         return [text for text, is_wrong in wrong if is_wrong]
 
@@ -219,7 +251,7 @@ def _named() -> dict[str, Profile]:
         variant("snc", era=ERAS["6.12"], snc_nodes=2, num_rmids=64),
         variant("amd-bmec", era=ERAS["6.12"], vendor="AMD", scale=64, num_closids=16, bmec=True),
         variant("amd-abmc", era=ERAS["7.3"], vendor="AMD", scale=64, num_closids=16, abmc_counters=8, bmec=True),
-        variant("perf-pkg", era=ERAS["7.3"], perf_pkg=True),
+        variant("intel-aet", era=ERAS["7.3"], l3_ids=(0, 1), packages=2, telemetry=tuple(TELEMETRY)),
         variant("wide-ids", l3_ids=(8, 9, 10, 112)),
         variant("few-rmids", num_rmids=4),
     )

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
+from .domains import Domains
 from .groups import EXCLUSIVE, SHAREABLE, Group
 from .kstr import ULONG, fail, kstrto, strim
-from .profiles import Profile
 from .status import LastCommand
 
 NAME_WIDTH = len("L3CODE")
@@ -35,17 +35,18 @@ BANDWIDTHS = {"Intel": Bandwidth(10, 100, 10, 1), "AMD": Bandwidth(0, 2048, 1, 0
 class Allocation:
     """Capacity masks and bandwidth limits of the CTRL_MON groups that ``groups()`` returns."""
 
-    def __init__(self, profile: Profile, status: LastCommand, groups: Callable[[], Iterable[Group]]) -> None:
-        self._profile = profile
+    def __init__(self, domains: Domains, status: LastCommand, groups: Callable[[], Iterable[Group]]) -> None:
+        self._profile = domains.profile
+        self._domains = domains
         self._status = status
         self._groups = groups
-        self.bandwidth = BANDWIDTHS[profile.vendor]
+        self.bandwidth = BANDWIDTHS[self._profile.vendor]
 
     # -- new groups
 
     def set_root(self, root: Group) -> None:
         """What the root group has after the mount."""
-        for l3_id in self._profile.l3_ids:
+        for l3_id in self._domains.l3_ids:
             root.masks[l3_id] = self._profile.initial_mask
             root.bandwidth[l3_id] = self.bandwidth.maximum
 
@@ -54,13 +55,13 @@ class Allocation:
 
         Raises OSError ENOSPC if exclusive groups have left nothing.
         """
-        for l3_id in self._profile.l3_ids if "L3" in self._profile.alloc else ():
+        for l3_id in self._domains.l3_ids if "L3" in self._profile.alloc else ():
             group.masks[l3_id] = self._first_run(self._available(l3_id, group))
             if not group.masks[l3_id]:
                 self._status.printf(f"No space on L3:{l3_id}\n")
                 self._status.puts("Failed to initialize allocations\n")
                 fail(errno.ENOSPC)
-        group.bandwidth = dict.fromkeys(self._profile.l3_ids, self.bandwidth.maximum)
+        group.bandwidth = dict.fromkeys(self._domains.l3_ids, self.bandwidth.maximum)
 
     def _available(self, l3_id: int, group: Group) -> int:
         used = shared = self._profile.shareable_bits
@@ -75,6 +76,20 @@ class Allocation:
         """The lowest run of consecutive bits."""
         lowest = mask & -mask
         return mask & ~(mask + lowest)
+
+    def went_offline(self, l3_id: int) -> None:
+        """A cache whose CPUs are all offline is in no schemata."""
+        for group in self._groups():
+            group.masks.pop(l3_id, None)
+            group.bandwidth.pop(l3_id, None)
+
+    def came_online(self, l3_id: int) -> None:
+        """A cache that comes online may be used by every group as a whole."""
+        for group in self._groups():
+            if "L3" in self._profile.alloc or group.is_root:
+                group.masks[l3_id] = self._profile.full_mask
+            group.bandwidth[l3_id] = self.bandwidth.maximum
+            group.masks, group.bandwidth = dict(sorted(group.masks.items())), dict(sorted(group.bandwidth.items()))
 
     def share(self, group: Group, l3_id: int) -> float:
         """The part of a cache that a group may fill, from 0 to 1."""
@@ -141,7 +156,7 @@ class Allocation:
                 l3_id = -1
             if not equals or l3_id < 0:
                 self._refuse("Missing '=' or non-numeric domain\n")
-            if l3_id not in self._profile.l3_ids:
+            if l3_id not in self._domains.l3_ids:
                 fail(errno.EINVAL)
             yield l3_id, strim(value)
 
@@ -200,7 +215,7 @@ class Allocation:
 
     def bit_usage(self) -> str:
         """``info/L3/bit_usage``: who may use each bit, highest first."""
-        return ";".join(f"{i}={self._usage(i)}" for i in self._profile.l3_ids) + "\n"
+        return ";".join(f"{i}={self._usage(i)}" for i in self._domains.l3_ids) + "\n"
 
     def _usage(self, l3_id: int) -> str:
         letters = ""

@@ -213,6 +213,11 @@ class TaskTable:
 
     # -- reads
 
+    def group_of(self, tid: int) -> Group:
+        """The group of a thread: the root for one that is not tracked."""
+        task = self._tasks.get(tid)
+        return task.group if task else self._root
+
     def members(self, group: Group, everyone: Iterable[Group]) -> list[int]:
         """Thread numbers a group's ``tasks`` lists: a CTRL_MON group's comprise those of its MON groups.
 

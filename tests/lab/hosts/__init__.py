@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from .domains import Cachetune, Memorytune, domain_xml
+from tuning import Cachetune, Memorytune
+
+from .domains import domain_xml
 from .errors import LabError
 from .host import Host
 from .lab import Lab

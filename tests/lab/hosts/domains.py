@@ -9,39 +9,23 @@ cachetune, and vm1, which is shut off.
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 from pathlib import Path
 from xml.etree import ElementTree as ET
+
+from tuning import cputune
 
 from . import check, firmware
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tuning import Cachetune, Memorytune
+
     from .host import Host
 
 _XML = Path(__file__).resolve().parent.parent / "domains"
 _KIB = {"B": 1 / 1024, "KiB": 1, "MiB": 1024}
-
-
-@dataclasses.dataclass(frozen=True)
-class Cachetune:
-    """A <cachetune>. Without `cache_id` it allocates nothing; each of `monitors` is a set of vCPUs."""
-
-    vcpus: str
-    cache_id: int | None = None
-    size_kib: int = 0
-    monitors: Sequence[str] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Memorytune:
-    """A <memorytune>: `bandwidth` percent of the memory bandwidth of node `node`."""
-
-    vcpus: str
-    node: int
-    bandwidth: int
 
 
 def domain_xml(
@@ -62,12 +46,7 @@ def domain_xml(
     ET.SubElement(domain, "memory", unit="MiB").text = "32"
     ET.SubElement(domain, "vcpu", current=str(vcpus)).text = str(max_vcpus)
     if cachetune or memorytune:
-        cputune = ET.SubElement(domain, "cputune")
-        for tune in cachetune:
-            _add_cachetune(cputune, tune)
-        for share in memorytune:
-            element = ET.SubElement(cputune, "memorytune", vcpus=share.vcpus)
-            ET.SubElement(element, "node", id=str(share.node), bandwidth=str(share.bandwidth))
+        domain.append(cputune([*cachetune, *memorytune]))
     system = ET.SubElement(domain, "os")
     ET.SubElement(system, "type", arch="x86_64", machine="pc").text = "hvm"
     ET.SubElement(system, "loader", readonly="yes", type="rom").text = f"/{firmware.PATH}"
@@ -78,15 +57,6 @@ def domain_xml(
     ET.SubElement(devices, "memballoon", model="none")
     ET.indent(domain)
     return ET.tostring(domain, encoding="unicode") + "\n"
-
-
-def _add_cachetune(cputune: ET.Element, tune: Cachetune) -> None:
-    element = ET.SubElement(cputune, "cachetune", vcpus=tune.vcpus)
-    if tune.cache_id is not None:
-        cache = {"id": str(tune.cache_id), "level": "3", "type": "both", "size": str(tune.size_kib), "unit": "KiB"}
-        ET.SubElement(element, "cache", cache)
-    for vcpus in tune.monitors:
-        ET.SubElement(element, "monitor", level="3", vcpus=vcpus)
 
 
 def allocation(host: Host) -> tuple[int, int] | None:

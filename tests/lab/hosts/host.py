@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import subprocess
-import time
 import typing as t
+
+from waiting import comes
 
 from . import domains, light, ssh
 from .errors import LabError
@@ -111,11 +112,8 @@ class Host:
         if not before.settings.full:
             raise LabError(f"{self.name} has no systemd to reboot it: take it down and up")
         self.run(["systemctl", "reboot"])
-        deadline = time.monotonic() + _PATIENCE
-        while self.record.leader in (None, before.leader):
-            if time.monotonic() > deadline:
-                raise LabError(f"{self.name} does not come up again (see {self.state.log})")
-            time.sleep(0.05)
+        if not comes(lambda: self.record.leader not in (None, before.leader), _PATIENCE):
+            raise LabError(f"{self.name} does not come up again (see {self.state.log})")
 
     # -- domains -------------------------------------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import typing as t
 from pathlib import Path
+
+from waiting import comes
 
 from . import cgroups, check, network, ssh
 from .channel import Channel
@@ -122,7 +123,8 @@ class Lab:
                 raise LabError(f"{name} is still coming up")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(record.supervisor, signal.SIGKILL)
-            _wait_until_dead(state)
+            if not comes(lambda: not state.alive(), 20):
+                raise LabError(f"{name} does not die")
             network.wait_until_gone(record.interface_index)
         if record is not None and record.settings.full:
             cgroups.remove(state, record.supervisor)
@@ -160,11 +162,3 @@ def _shake_hands(state: State, channel: Channel) -> None:
         channel.receive("ready")
     except LabError as error:
         raise LabError(f"{state.name} did not come up: {error} (see {state.log})") from error
-
-
-def _wait_until_dead(state: State) -> None:
-    deadline = time.monotonic() + 20
-    while state.alive():
-        if time.monotonic() > deadline:
-            raise LabError(f"{state.name} does not die")
-        time.sleep(0.02)

@@ -11,9 +11,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import typing as t
 from pathlib import Path
+
+from waiting import comes
 
 from . import libvirt, mounts, network, ssh
 from .command import LAB, PATH, execute, spell
@@ -134,11 +135,9 @@ def _spawn(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def _wait(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise LabError(f"{spell(t.cast('list[str]', process.args))} did not start: {tail(log)}")
-        time.sleep(0.02)
+    comes(lambda: ready() or process.poll() is not None, _PATIENCE)
+    if not ready():
+        raise LabError(f"{spell(t.cast('list[str]', process.args))} did not start: {tail(log)}")
 
 
 def accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import time
 import typing as t
+
+from waiting import comes
 
 from .command import execute
 from .errors import LabError
@@ -67,11 +68,5 @@ def write_hosts(etc: Path, name: str, address: str) -> None:
 
 def wait_until_gone(interface_index: int) -> None:
     """Waits until the kernel has removed the pair of a host that died, which it does in the background."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            socket.if_indextoname(interface_index)
-        except OSError:
-            return
-        time.sleep(0.02)
-    raise LabError(f"network interface {interface_index} of a host that is down is still there")
+    if not comes(lambda: interface_index not in [index for index, _name in socket.if_nameindex()], 20):
+        raise LabError(f"network interface {interface_index} of a host that is down is still there")

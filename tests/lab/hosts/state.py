@@ -12,9 +12,10 @@ import json
 import os
 import re
 import shutil
-import time
 import typing as t
 from pathlib import Path
+
+from waiting import comes
 
 from .errors import LabError
 
@@ -165,13 +166,12 @@ class State:
 
 def _try_lock(descriptor: int, kind: int, patience: float = 0) -> bool:
     """Takes the lock, unless it is held for longer than `patience` seconds; `alive` holds a shared one for a moment."""
-    deadline = time.monotonic() + patience
-    while True:
+
+    def is_taken() -> bool:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.02)
-        else:
-            return True
+            return False
+        return True
+
+    return comes(is_taken, patience)

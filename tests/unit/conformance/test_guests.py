@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import pytest
 from targets import guests
-from targets.record import FAILED, PASSED, Record, Run
+from targets.record import FAILED, PASSED, Run, save
+from targets.rules import Rule
 
 
 @pytest.fixture(name="outcome")
 def outcome_fixture(tmp_path, monkeypatch):
-    """Sets what comes of rule 900 in guests, of which none is started. It was recorded as passed."""
+    """Sets what comes of rule 900, which needs `cmt`, in guests. None is started, and it was recorded as passed."""
 
-    def save(directory, kernel, hardware, outcome):
-        run = Run(f"kernel {hardware}", kernel, [], {"900": outcome})
-        Record(runs=[run]).save(directory / guests.file_name(kernel, hardware))
+    def save_run(directory, kernel, hardware, outcome):
+        facts = [] if outcome == "cmt" else ["cmt"]
+        run = Run(f"kernel {hardware}", kernel, facts, {"900": outcome})
+        save([run], directory / guests.file_name(kernel, hardware))
 
     def come(outcome, problem=""):
         def record(kernel, hardware, directory):
-            save(directory, kernel, hardware, outcome)
+            save_run(directory, kernel, hardware, outcome)
             return problem
 
         monkeypatch.setattr(guests, "record", record)
 
     monkeypatch.setattr(guests, "RECORDED", tmp_path)
-    save(tmp_path, "6.12", "plain", PASSED)
+    monkeypatch.setattr(guests, "rules_of_tests", lambda: {"900": Rule("900", "mount", "the rule", needs=("cmt",))})
+    save_run(tmp_path, "6.12", "plain", PASSED)
     return come
 
 
@@ -58,6 +61,13 @@ def test_so_does_one_that_was_never_recorded(outcome, capsys):
     outcome(PASSED)
     assert guests.main(["--check", "--kernel", "6.1"]) == 1
     assert "there is no " in capsys.readouterr().out
+
+
+def test_so_does_one_whose_rule_has_changed_since_it_was_recorded(outcome, monkeypatch, capsys):
+    outcome(PASSED)
+    monkeypatch.setattr(guests, "rules_of_tests", lambda: {"900": Rule("900", "mount", "the rule", since="7.3")})
+    assert guests.main(CHECK) == 1
+    assert "rule 900 has changed, and now does not apply to kernel plain" in capsys.readouterr().out
 
 
 def test_one_guest_that_does_not_start_does_not_keep_the_others_from_being_tried(monkeypatch, capsys):

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import pathlib
 
 import pytest
 from targets.explanations import BY_NEED, BY_RULE
-from targets.record import FAILED, PASSED, Record, Run, changes
-from targets.rules import FACTS, Rule
+from targets.record import FAILED, PASSED, Record, Run, changes, load, save
+from targets.rules import FACTS, Rule, rules_of_tests
 from targets.table import Unexplained, page
 
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[2] / "conformance"
@@ -66,11 +65,40 @@ def test_a_run_that_does_not_know_a_rule_is_too_old():
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
-    before, after = record(old="6.7 and later"), Record()
-    before.save(tmp_path / "record.json")
-    after.load(tmp_path / "record.json")
-    assert after.rules == before.rules
+    before = record(old="6.7 and later", emulated=FAILED)
+    before.runs[1].outcomes["900"] = "cmt"
+    for run in before.runs:
+        run.facts = ["mon"] if run.outcomes["900"] == "cmt" else ["cmt", "mon"]
+    save(before.runs, tmp_path / "record.json")
+    after = load(tmp_path / "record.json", before.rules)
     assert sorted(after.runs, key=repr) == sorted(before.runs, key=repr)
+
+
+def test_a_record_has_a_code_for_each_rule_and_ten_of_them_on_a_line(tmp_path):
+    outcomes = {"008": PASSED, "010": FAILED, "012": "cmt", "031": PASSED}
+    save([Run("kernel plain", "6.1", ["cmt", "mon"], outcomes)], tmp_path / "record.json")
+    text = (tmp_path / "record.json").read_text()
+    assert '"facts": "cmt mon"' in text
+    assert [line.strip(' ",') for line in text.splitlines() if line.startswith("  ")] == [
+        "000 ........P.",
+        "010 F.-.......",
+        "030 .P........",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "rule", "says"),
+    [
+        (PASSED, Rule("900", "mount", "the rule", needs=("cmt",)), "rule 900 has changed, and now does not apply to"),
+        (PASSED, Rule("900", "mount", "the rule", since="6.7"), "rule 900 has changed, and now does not apply to"),
+        ("cmt", Rule("900", "mount", "the rule"), "rule 900 has changed, and now applies to"),
+        (PASSED, Rule("901", "mount", "another"), "there is no rule 900 any more"),
+    ],
+)
+def test_a_record_that_is_older_than_a_change_of_the_rules_is_refused(tmp_path, outcome, rule, says):
+    save([Run("kernel plain", "6.1", ["mon"], {"900": outcome})], tmp_path / "record.json")
+    with pytest.raises(ValueError, match=f"record.json: {says}.*make the record anew"):
+        load(tmp_path / "record.json", {rule.number: rule})
 
 
 @pytest.mark.parametrize(
@@ -122,22 +150,51 @@ def test_what_has_become_another_than_recorded_is_said():
     ]
 
 
+MODULE = """
+import pytest
+rule = pytest.mark.rule
+pytestmark = rule(since="6.7", needs="mon")
+
+@rule(until="7.2", needs="cmt mon")
+def test_900_some_words(fs):
+    '''the rule
+
+    More of it.
+    '''
+
+def test_901_other_words(fs):
+    '''the other rule'''
+"""
+
+
+def test_a_rule_is_what_its_test_and_the_module_say(tmp_path):
+    (tmp_path / "test_tree.py").write_text(MODULE)
+    assert rules_of_tests(tmp_path) == {
+        "900": Rule("900", "tree", "the rule", since="6.7", until="7.2", needs=("mon", "cmt")),
+        "901": Rule("901", "tree", "the other rule", since="6.7", needs=("mon",)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("def test_900_again(fs): 'the same number'", "two rules have the number 900"),
+        ("def test_words(fs): 'no number'", "test_words: a test here is called test_NNN_WORDS"),
+        ("def test_902_words(fs): pass", "test_902_words: a test here is called test_NNN_WORDS and its docstring"),
+    ],
+)
+def test_a_test_that_names_no_rule_of_its_own_is_refused(tmp_path, more, says):
+    (tmp_path / "test_info.py").write_text(more)
+    (tmp_path / "test_tree.py").write_text(MODULE)
+    with pytest.raises(ValueError, match=says):
+        rules_of_tests(tmp_path)
+
+
 def recorded():
-    known = Record()
+    known = Record(rules_of_tests())
     for path in sorted((CONFORMANCE / "recorded").glob("*.json")):
         known.load(path)
     return known
-
-
-def test_the_records_know_the_rules_of_the_tests():
-    functions = [
-        node
-        for path in CONFORMANCE.glob("test_*.py")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    ]
-    titles = {function.name.split("_")[1]: ast.get_docstring(function).splitlines()[0] for function in functions}
-    assert {number: rule.title for number, rule in recorded().rules.items()} == titles
 
 
 def test_the_documented_table_is_that_of_the_records():

@@ -53,6 +53,8 @@ def plan(snapshot: Snapshot, wishes: Wishes) -> Plan:
     wanted, failures = _wanted(snapshot, wishes)
     removals = _removals(snapshot, wishes, wanted)
     moves = [step for one in snapshot.running for step in _moves(one, wanted.get(one.domain.uuid, {}), snapshot)]
+    # All groups are made before the first thread is moved: the kernel may refuse one
+    moves.sort(key=lambda step: step.kind != CREATE)
     shortage = _shortage(removals, moves, snapshot, wishes.reserve)
     if shortage:
         needy = {one.domain.uuid for one in snapshot.running} & {step.uuid for step in [*removals, *moves]}
@@ -145,7 +147,7 @@ def _extra(running: Running, group: Group, tids: t.Sequence[int], snapshot: Snap
 def _kept_too_much(running: Running, snapshot: Snapshot) -> errors.RmidsExhausted:
     return errors.RmidsExhausted(
         f"Domain '{running.domain.name}' stays monitored with more threads than wished: to take some out needs one "
-        f"free RMID for a moment, and none of {snapshot.num_rmids} is free (held by: {snapshot.holders()})",
+        f"free RMID for a moment, and none of {snapshot.rmids_in_words} is free (held by: {snapshot.holders()})",
         hint="Disable another domain, or lower the reserve, and run again",
     )
 
@@ -159,8 +161,9 @@ def _shortage(
     if needed <= max(freed, free - reserve):
         return None
     reserved = f", {reserve} of them reserved" if reserve else ""
+    total = f"{snapshot.rmids_in_words}{reserved}"
     return errors.RmidsExhausted(
-        f"Out of RMIDs: {needed} needed, {free} free of {snapshot.num_rmids}{reserved} (held by: {snapshot.holders()})",
+        f"Out of RMIDs: {needed} needed, {free} free of {total} (held by: {snapshot.holders()})",
         hint="Nothing was changed. Disable other domains, remove groups that nobody needs, or name fewer domains",
     )
 

@@ -51,6 +51,6 @@ def ration(snapshot: Snapshot, wishes: Wishes) -> tuple[Wishes, dict[str, errors
 def _waits(running: Running, snapshot: Snapshot, first: bool) -> errors.RmidsExhausted:
     turn = "It is the next to be monitored when one is free" if first else "It is monitored when one is free for it"
     return errors.RmidsExhausted(
-        f"Out of RMIDs: of {snapshot.num_rmids} none is left for domain '{running.domain.name}'",
+        f"Out of RMIDs: of {snapshot.rmids_in_words} none is left for domain '{running.domain.name}'",
         hint=f"{turn}: give it a higher priority, or disable another",
     )

@@ -33,7 +33,8 @@ class Snapshot:
     `members`: the threads that are known to be in each group of ours.
     `stale`: groups of ours that certainly count nothing any more, because their domain is gone or has new threads.
     `unjudged`: groups of ours of which that cannot be said from here.
-    `num_rmids`: as the kernel says, the root's included (0: no monitoring), or less if the kernel has just refused one.
+    `num_rmids`: how many there are, the root's included (0: no monitoring).
+    `named_rmids`: how many the kernel names, where it has just refused a group though there seemed to be more; else 0.
     `machines`: libvirt's machine names of all domains that run.
     `cpu_groups`: for a domain (by UUID) the groups of others that count the CPUs that its threads may run on.
     `throttles`: resctrl is mounted with mba_MBps, which throttles a group by the bandwidth that it counts.
@@ -48,6 +49,7 @@ class Snapshot:
     stale: frozenset[Group] = frozenset()
     unjudged: frozenset[Group] = frozenset()
     num_rmids: int = 0
+    named_rmids: int = 0
     machines: frozenset[str] = frozenset()
     cpu_groups: t.Mapping[str, tuple[Group, ...]] = dataclasses.field(default_factory=dict)
     throttles: bool = False
@@ -96,6 +98,13 @@ class Snapshot:
     def free_rmids(self) -> int:
         """The RMIDs that no group holds; some of them may be in limbo."""
         return self.num_rmids - self.used_rmids
+
+    @property
+    def rmids_in_words(self) -> str:
+        """How many RMIDs there are, for a sentence."""
+        if self.named_rmids > self.num_rmids:
+            return f"{self.num_rmids} (the kernel names {self.named_rmids}, and has just refused another)"
+        return str(self.num_rmids)
 
     def rmids(self) -> dict[str, int]:
         """How many RMIDs there are, how many of them are held, and how many are free."""

@@ -76,6 +76,7 @@ class Host:
             stale=frozenset(stale),
             unjudged=frozenset(unjudged),
             num_rmids=rmids if most_rmids is None else min(rmids, most_rmids),
+            named_rmids=rmids,
             machines=frozenset(machine_name(domain, self.source.driver) for domain in known if domain.active),
             cpu_groups=groups_of_cpus(self.resctrl, self.source.processes, running, location),
             throttles=mount is not None and mount.throttles,

@@ -168,9 +168,9 @@ class Kernel:
         """Entries of a directory."""
         return {node.name for node in self.resctrl.root.find(path).listing()}
 
-    def pin(self, path: str, event: str, value: int | str, l3_id: int = 0) -> None:
+    def pin(self, path: str, event: str, value: float | str, domain: int = 0) -> None:
         """Set a counter of a group's own RMID."""
-        self.resctrl.monitor.pin(self.resctrl.group_at(path), l3_id, event, value)
+        self.resctrl.monitor.pin(self.resctrl.group_at(path), domain, event, value)
 
     def fill(self, prefix: str) -> int:
         """Make groups until it fails; how many there are then."""

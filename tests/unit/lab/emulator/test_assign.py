@@ -38,6 +38,16 @@ def test_without_free_counters_mkdir_succeeds_and_the_value_is_unassigned(abmc):
     assert abmc.read("info/L3_MON/available_mbm_cntrs") == "0=0;1=0\n"
 
 
+def test_eight_counters_are_enough_for_the_root_and_three_of_six_groups(boot):
+    kernel = boot("amd-abmc", l3_ids=(0, 1), abmc_counters=8)
+    for number in range(6):
+        kernel.mkdir(f"mon_groups/vm{number}")
+    assert kernel.read("info/L3_MON/num_mbm_cntrs") == "0=8;1=8\n"
+    assert kernel.read("info/L3_MON/available_mbm_cntrs") == "0=0;1=0\n"
+    values = [set(events(kernel, f"mon_groups/vm{number}")) for number in range(6)]
+    assert values == [{"0"}] * 3 + [{"Unassigned"}] * 3
+
+
 def test_a_removed_group_gives_its_counters_back(abmc):
     abmc.mkdir("mon_groups/a")
     abmc.rmdir("mon_groups/a")

@@ -24,7 +24,7 @@ class Cache:
         self.threshold = 100
         rules = LimboRules(used=used, always=always)
         self.pool = RmidPool(
-            4, domains, rules, self.clock, lambda r, d: self.occupied.get((r, d), 0), lambda: self.threshold
+            4, lambda: domains, rules, self.clock, lambda r, d: self.occupied.get((r, d), 0), lambda: self.threshold
         )
 
     def errno(self):
@@ -187,3 +187,24 @@ def test_without_occupancy_mkdir_right_after_rmdir_works(boot, era):
     kernel.fill("mon_groups/m")
     kernel.rmdir("mon_groups/m0")
     kernel.mkdir("mon_groups/new")
+
+
+def test_fewer_rmids_than_the_hardware_says():
+    cache = Cache()
+    cache.pool.leave(1)
+    assert cache.pool.alloc() == 1
+    assert cache.errno() == "ENOSPC"
+    cache.pool.release(1)
+    assert cache.pool.alloc() == 1, "what is given back may be had again"
+    cache.pool.leave(None)
+    assert sorted(cache.pool.alloc() for _time in range(2)) == [2, 3]
+
+
+def test_no_domain_that_went_offline_keeps_an_rmid():
+    cache = Cache(domains=(0, 1), always=True)
+    cache.pool.release(cache.pool.alloc())
+    cache.pool.drop(0)
+    assert cache.pool.limbo == {1: {1}}
+    cache.pool.drop(1)
+    assert cache.pool.limbo == {}
+    assert list(cache.pool.free) == [2, 3, 1]

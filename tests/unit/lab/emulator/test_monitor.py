@@ -274,7 +274,7 @@ def test_snc_counts_per_node_and_sums_per_cache(boot, fails):
     kernel.pin("mon_groups/m", "llc_occupancy", 4711)
     assert kernel.value("mon_groups/m", "llc_occupancy") == "4711"
     with fails("EINVAL"):
-        kernel.pin("mon_groups/m", "llc_occupancy", 1, l3_id=2)
+        kernel.pin("mon_groups/m", "llc_occupancy", 1, 2)
 
 
 def test_snc_divides_the_unit_of_counters_not_that_of_the_threshold(boot):
@@ -330,15 +330,17 @@ def test_amd_configurable_events(boot, fails):
             kernel.write("info/L3_MON/mbm_total_bytes_config", text)
 
 
-def test_telemetry_is_a_fraction_below_its_own_directory(boot):
-    kernel = boot("perf-pkg")
-    assert kernel.names("mon_data") == {"mon_L3_00", "mon_PERF_PKG_00"}
-    assert kernel.read("info/PERF_PKG_MON/mon_features") == "core_energy\nactivity\n"
+def test_a_vendors_kernel_may_count_bandwidth_elsewhere(boot):
+    kernel = boot(l3_ids=(0, 1), events=EVENTS[:1], mb_mon=True)
+    assert kernel.read("info/L3_MON/mon_features") == "llc_occupancy\n"
+    assert kernel.read("info/MB_MON/mon_features") == "mbm_total_bytes\n"
+    assert kernel.read("info/MB_MON/num_rmids") == kernel.read("info/L3_MON/num_rmids")
     task = kernel.machine.spawn()
     kernel.mkdir("mon_groups/m")
     kernel.write("mon_groups/m/tasks", task)
     kernel.machine.run(task, 1)
-    assert kernel.read("mon_groups/m/mon_data/mon_PERF_PKG_00/core_energy") == "15.000000\n"
+    assert kernel.names("mon_groups/m/mon_data") == {"mon_L3_00", "mon_L3_01", "mon_MB_00", "mon_MB_01"}
+    assert int(kernel.read("mon_groups/m/mon_data/mon_MB_01/mbm_total_bytes")) > 0
 
 
 def test_the_debug_option_shows_the_hardwares_ids(boot):

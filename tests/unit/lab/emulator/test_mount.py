@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+from waiting import wait_until
 
 from emulator.control import Control, ControlError
 from emulator.faults import Fault
@@ -156,11 +157,7 @@ def test_it_ends_with_its_parent(tmp_path):
         [sys.executable, "-c", parent, *arguments], stdout=subprocess.PIPE, text=True, env=environment(), check=True
     )
     assert int(ended.stdout) > 0
-    for _attempt in range(100):
-        if not is_mounted(mountpoint):
-            break
-        time.sleep(0.05)
-    assert not is_mounted(mountpoint)
+    wait_until(lambda: not is_mounted(mountpoint), "the end of the mount")
 
 
 def test_a_mount_whose_server_was_killed_is_replaced(start):
@@ -357,8 +354,7 @@ def test_0_is_the_writing_thread(mounted):
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not mounted.tasks("mon_groups/m") and thread.is_alive():
-        time.sleep(0.01)
+    wait_until(lambda: mounted.tasks("mon_groups/m") or not thread.is_alive(), "the thread in the group")
     assert mounted.tasks("mon_groups/m") == tids
     done.set()
     thread.join()
@@ -543,8 +539,7 @@ def test_a_slow_read_does_not_hold_up_the_control_socket(mounted):
     mounted.control.clear_log()
     reader = threading.Thread(target=(mounted.path / "tasks").read_text)
     reader.start()
-    while not mounted.control.faults()[0].seen:
-        time.sleep(0.01)
+    wait_until(lambda: mounted.control.faults()[0].seen, "the read")
     assert mounted.control.log("read") == [], "it is still under way"
     reader.join()
     assert [entry.errno for entry in mounted.control.log("read")] == [0]
@@ -555,6 +550,140 @@ def test_the_caller_is_killed_at_the_nth_operation(mounted):
     code = f"import os\nfor name in 'abcd': os.mkdir(os.path.join({str(mounted.path)!r}, 'mon_groups', name))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     assert sorted(os.listdir(mounted.path / "mon_groups")) == ["a", "b"]
+
+
+# -- hardware that misbehaves, and changes under way
+
+
+@pytest.mark.parametrize(("kind", "name"), [("read", "EIO"), ("open", "ENOENT"), ("open", "EACCES")])
+def test_a_counter_of_one_group_cache_and_event_fails(start, fails, kind, name):
+    mounted = start("--set", "l3_ids=0,1")
+    mounted.mkdir("mon_groups/m", "mon_groups/n")
+    path = "mon_data/mon_L3_01/mbm_total_bytes"
+    mounted.control.fault(Fault(kind, path=f"mon_groups/m/{path}", times=0, errno=getattr(errno, name)))
+    for _time in range(2):
+        with fails(name):
+            (mounted.path / "mon_groups/m" / path).read_text()
+    assert (mounted.path / "mon_groups/n" / path).read_text() == "0\n"
+    assert (mounted.path / "mon_groups/m/mon_data/mon_L3_00/mbm_total_bytes").read_text() == "0\n"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("read", "EIO"), ("open", "EACCES")])
+def test_the_tasks_of_one_group_cannot_be_read(mounted, fails, kind, name):
+    mounted.mkdir("mon_groups/m", "mon_groups/n")
+    mounted.control.fault(Fault(kind, path="mon_groups/m/tasks", times=0, errno=getattr(errno, name)))
+    for _time in range(2):
+        with fails(name):
+            mounted.tasks("mon_groups/m")
+    assert mounted.tasks("mon_groups/n") == []
+
+
+def test_fewer_groups_can_be_made_than_num_rmids_says(mounted, fails):
+    mounted.control.leave_rmids(2)
+    mounted.mkdir("mon_groups/a", "mon_groups/b")
+    with fails("ENOSPC"):
+        mounted.mkdir("mon_groups/c")
+    assert (mounted.path / "info/last_cmd_status").read_text() == "Out of RMIDs\n"
+    (mounted.path / "mon_groups/a").rmdir()
+    mounted.mkdir("mon_groups/c")
+    mounted.control.leave_rmids(None)
+    mounted.mkdir("mon_groups/d")
+
+
+def test_cpus_are_given_to_groups(mounted):
+    mounted.mkdir("c", "mon_groups/m")
+    mounted.write("mon_groups/m/cpus_list", "0\n")
+    mounted.write("c/cpus_list", "0\n")
+    assert [(mounted.path / path / "cpus_list").read_text() for path in ("c", "mon_groups/m")] == ["0\n", "\n"]
+    (mounted.path / "c").rmdir()
+    assert (mounted.path / "cpus_list").read_text().startswith("0")
+
+
+def test_a_read_only_mount(start, fails):
+    mounted = start("--set", "ro=yes")
+    row = next(line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines() if "mount\\0400" in line)
+    assert row[3].split(",")[0] == "ro"
+    for attempt in (
+        lambda: mounted.mkdir("mon_groups/m"),
+        lambda: mounted.write("tasks", os.getpid()),
+        lambda: (mounted.path / "tasks").chmod(0o600),
+    ):
+        with fails("EROFS"):
+            attempt()
+    assert os.getpid() in mounted.tasks("")
+
+
+def test_a_mount_that_becomes_read_only(mounted, fails):
+    mounted.mkdir("mon_groups/m")
+    remount = ["mount", "--internal-only", "--options", "remount,ro", mounted.path]
+    subprocess.run(remount, check=True)
+    with fails("EROFS"):
+        (mounted.path / "mon_groups/m").rmdir()
+    remount[3] = "remount,rw"
+    subprocess.run(remount, check=True)
+    (mounted.path / "mon_groups/m").rmdir()
+
+
+def test_a_cache_is_reset_and_goes_offline_and_comes_back(start, fails):
+    mounted = start("--set", "l3_ids=0,1")
+    counters = [mounted.path / f"mon_data/mon_L3_{l3_id:02d}/mbm_total_bytes" for l3_id in (0, 1)]
+    for l3_id in (0, 1):
+        mounted.control.set("", l3_id, "mbm_total_bytes", 9_000_000_000)
+    mounted.control.reset(0)
+    assert [counter.read_text() for counter in counters] == ["0\n", "9000000000\n"]
+    with counters[1].open() as held:
+        mounted.control.offline(1)
+        assert os.listdir(mounted.path / "mon_data") == ["mon_L3_00"]
+        with fails("ENODEV"):
+            held.read()
+    mounted.control.freeze()
+    mounted.control.online(1)
+    assert counters[1].read_text() == "0\n"
+
+
+def test_a_node_goes_offline_and_comes_back(start):
+    mounted = start("--profile", "snc", "--set", "l3_ids=0,1")
+    mounted.control.offline(1, node=3)
+    assert "mon_sub_L3_03" not in os.listdir(mounted.path / "mon_data/mon_L3_01")
+    mounted.control.online(1, node=3)
+    assert "mon_sub_L3_03" in os.listdir(mounted.path / "mon_data/mon_L3_01")
+    with pytest.raises(ControlError, match="Invalid argument"):
+        mounted.control.offline(1, node=0)
+
+
+def test_telemetry_of_a_package_is_set(start):
+    mounted = start("--profile", "intel-aet")
+    mounted.control.set("", 1, "core_energy", 2.75)
+    mounted.control.set("", 1, "uops_retired", "Error")
+    directory = mounted.path / "mon_data/mon_PERF_PKG_01"
+    assert (directory / "core_energy").read_text() == "2.750000\n"
+    assert (directory / "uops_retired").read_text() == "Error\n"
+
+
+def test_the_root_tells_mounts_apart_where_inodes_repeat(start, fails):
+    mounted = start("--profile", "intel-7.3")
+    mounted.mkdir("mon_groups/m")
+    seen = [(os.stat(mounted.path).st_ctime_ns, os.stat(mounted.path / "mon_groups/m").st_ino)]
+    held = os.open(mounted.path / "mon_groups/m/tasks", os.O_RDONLY)
+    mounted.control.remount()
+    with fails("ENODEV"):
+        os.read(held, 10)
+    os.close(held)
+    assert os.listdir(mounted.path / "mon_groups") == []
+    mounted.mkdir("mon_groups/m")
+    seen.append((os.stat(mounted.path).st_ctime_ns, os.stat(mounted.path / "mon_groups/m").st_ino))
+    assert seen[0][1] == seen[1][1]
+    assert seen[0][0] < seen[1][0]
+
+
+def test_a_second_emulator_at_the_same_place_is_another_mount(start):
+    inodes, times = set(), set()
+    for _time in range(2):
+        mounted = start("--profile", "intel-7.3")
+        mounted.mkdir("mon_groups/m")
+        inodes.add(os.stat(mounted.path / "mon_groups/m").st_ino)
+        times.add(os.stat(mounted.path).st_ctime_ns)
+    assert (len(inodes), len(times)) == (1, 2)
 
 
 def test_a_client_notices_that_the_emulator_is_gone(mounted):

@@ -66,6 +66,11 @@ def test_settings_are_converted_to_the_fields_types():
         ("intel-6.1", ["num_rmids=0"], "at least 1"),
         ("snc", ["num_rmids=1"], "at least 1"),
         ("intel-6.1", ["root_mask=0x10000"], "root_mask"),
+        ("intel-6.1", ["telemetry=core_energy"], "from 7.0 on"),
+        ("intel-7.3", ["telemetry=activity,core_energy"], "in this order"),
+        ("intel-aet", ["packages=0"], "at least 1"),
+        ("intel-aet", ["telemetry_rmids=0"], "at least 1"),
+        ("intel-6.1", ["l3_ids=0,1", "run_on=2"], "run_on names a cache"),
     ],
 )
 def test_machines_that_cannot_be(name, settings, says):

@@ -1,0 +1,95 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host in a fifth of a second: stand-in domains and an emulated resctrl."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import typing as t
+
+from modules import Result, run_module
+from standin_host import StandinHost
+
+from emulator.control import Control
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from emulator.faults import Operation
+
+_LAB = pathlib.Path(__file__).resolve().parent
+# What changes resctrl
+_CHANGES = ("mkdir", "rmdir", "write", "rename", "chmod", "chown")
+
+
+class EmulatedHost(StandinHost):
+    """Stand-in domains, an emulated resctrl, and what steers it (`control`). The emulator's profiles say which."""
+
+    def __init__(self, directory: pathlib.Path, profile: str = "intel-6.1", settings: Sequence[str] = ()) -> None:
+        super().__init__(directory)
+        self.resctrl = str(directory / "resctrl")
+        self.control = Control(str(directory / "control"))
+        self._options = ["--profile", profile, *(word for setting in settings for word in ("--set", setting))]
+        self._emulator: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        pathlib.Path(self.resctrl).mkdir()
+        self.unmount()  # the machine may have a resctrl of its own
+        command = [sys.executable, "-m", "emulator", self.resctrl, *self._options]
+        command += ["--control", self.control.path, "--die-with-parent"]
+        env = {**os.environ, "PYTHONPATH": str(_LAB)}
+        self._emulator = subprocess.Popen(self.domains.argv(command), stdout=subprocess.PIPE, text=True, env=env)
+        assert self._emulator.stdout
+        if self._emulator.stdout.readline() != "ready\n":
+            self.__exit__()
+            raise RuntimeError("the emulator did not start")
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.control.close()
+        if self._emulator:
+            # Its mount goes with the namespace
+            self._emulator.kill()
+            self._emulator.communicate()
+        super().__exit__()
+
+    def run(
+        self, module: str, *, check: bool = False, diff: bool = False, words: Sequence[str] = (), **options: t.Any
+    ) -> Result:
+        """The result of a module's run on this host. `words` are put before its command line, as `nice` would be."""
+        options = {"uri": self.domains.uri, "resctrl_path": self.resctrl, **options}
+        return run_module(
+            module, options, check=check, diff=diff, inside=lambda command: self.domains.argv([*words, *command])
+        )
+
+    def seen(self, group: str = "") -> pathlib.Path:
+        """The directory of a group, as this process sees it."""
+        return self.domains.path(self.path(group))
+
+    def groups(self) -> dict[str, set[int]]:
+        """The groups but the root, and their threads, by the emulator's own word: nothing of resctrl is read."""
+        return groups_of(self.control)
+
+    def changes(self) -> list[Operation]:
+        """What modules did to resctrl, or tried to, since the last call; what tests did themselves is not told."""
+        operations = self.control.log(*_CHANGES)
+        self.control.clear_log()
+        ours = {int(name) for name in os.listdir("/proc/self/task")}
+        return [operation for operation in operations if operation.tid not in ours]
+
+    @property
+    def cache(self) -> int:
+        """The id of the first L3 cache, which is the machine's own unless the profile says otherwise."""
+        return min(int(path.name.rpartition("_")[2]) for path in (self.seen() / "mon_data").iterdir())
+
+
+def groups_of(control: Control) -> dict[str, set[int]]:
+    """The groups of an emulator but the root, and the threads whose own place each is."""
+    groups = control.snapshot()["groups"]
+    return {path: set(group["tasks"]) for path, group in groups.items() if path}
