@@ -124,6 +124,38 @@ domains:
           description: The ids of those that are not.
           type: list
           elements: int
+    declared:
+      description:
+        - What is declared for the domain on this host, and how it stands. Null where nothing was ever declared or
+          switched for good on the host (role C(kvmops.resctrl.monitor) or
+          O(kvmops.resctrl.resctrl_mon#module:persistent)).
+      type: dict
+      contains:
+        state:
+          description: What the policy declares.
+          type: str
+          choices: [enabled, disabled, unmanaged]
+        rule:
+          description: The name or pattern of the rule that the domain falls under; null for the policy's default.
+          type: str
+          sample: web-*
+        switch:
+          description: How the domain was switched for good, which wins over the policy; null if it was not.
+          type: str
+          choices: [enabled, disabled]
+        priority:
+          description: Its priority where there are too few RMIDs.
+          type: int
+        condition:
+          description:
+            - V(counted) it is monitored. V(waiting) it is to be monitored, and waits for an RMID. V(failing) it is to
+              be monitored and cannot be. V(starting) it is being started. V(pending) the next run of the agent will
+              monitor it. V(unmonitored) it is neither monitored nor to be. V(off) it is shut off.
+          type: str
+          choices: [counted, waiting, failing, starting, pending, unmonitored, "off"]
+        why:
+          description: Why it waits or fails; else empty.
+          type: str
 host:
   description: What the host offers.
   returned: always
@@ -227,9 +259,11 @@ host:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.declared import declarations
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host, query
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import (
+    describe_declared,
     describe_domain,
     describe_failures,
 )
@@ -250,12 +284,18 @@ def main() -> None:
     host = Host.of_libvirt(params["uri"], params["resctrl_path"])
     try:
         outcome = query(host, params["name"])
+        declared = declarations(host, outcome)
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
+    for warning in outcome.warnings:
+        module.warn(warning)
     result = {
         "changed": False,
-        "domains": [describe_domain(one, host.resctrl) for one in outcome.results],
+        "domains": [
+            {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
+            for one in outcome.results
+        ],
         "host": describe_host(host.resctrl, outcome),
     }
     message = describe_failures(outcome.results)

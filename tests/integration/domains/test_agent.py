@@ -21,7 +21,7 @@ POLICY = "/etc/kvmops-resctrl/policy.json"
 SWITCHES = "/etc/kvmops-resctrl/switches.json"
 # Where the agent notes what it has reported
 MEMORY = "/run/kvmops-resctrl"
-COMMAND = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", "python3", f"{ROOT}/roles/monitor/files/agent.py")
+COMMAND = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE=1", "python3", f"{ROOT}/roles/monitor/files/agent.py")
 
 
 @pytest.fixture(name="agent")

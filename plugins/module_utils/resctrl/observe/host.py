@@ -11,7 +11,7 @@ from ..decide.outcome import Outcome, result_of
 from ..decide.snapshot import Running, Snapshot
 from ..kernel.filesystem import Resctrl
 from ..kernel.info import num_rmids
-from ..vms.domain import Selected, machine_name, select
+from ..vms.domain import Selected, machine_name, select, unmatched
 from ..vms.processes import Processes
 from .cpu_groups import groups_of_cpus
 from .location import locate
@@ -141,4 +141,5 @@ def query(host: Host, names: t.Sequence[str] | None) -> Outcome:
     snapshot = host.look(selected, known)
     # One that stopped or starts while we look is no failure of a query
     said = {uuid: str(exc) for uuid, exc in snapshot.absent.items()}
-    return Outcome([result_of(one, snapshot, said) for one in selected], snapshot, snapshot, warnings=snapshot.warnings)
+    results = [result_of(one, snapshot, said) for one in selected]
+    return Outcome(results, snapshot, snapshot, warnings=unmatched(names or (), known), known=known)

@@ -37,7 +37,7 @@ def problems(resctrl: Resctrl, outcome: Outcome) -> list[str]:
         *_of_the_hardware(resctrl),
         *_of_rmids(resctrl, outcome.after),
         *_of_counters(resctrl, outcome),
-        *outcome.warnings,
+        *outcome.after.warnings,
         *(damage(resctrl, group) for group in sorted(outcome.after.members) if resctrl.cpus(group)),
     ]
 
@@ -126,8 +126,7 @@ def describe_host(resctrl: Resctrl, outcome: Outcome) -> dict[str, t.Any]:
         "caches": [{"id": cache, "size": sizes.get(cache)} for cache in cache_directories(resctrl)],
         "mbm_assign_mode": assign_mode(resctrl),
         "counters": [
-            {"cache": cache, "total": one.total, "free": one.free}
-            for cache, one in bandwidth_counters(resctrl).items()
+            {"cache": cache, "total": one.total, "free": one.free} for cache, one in bandwidth_counters(resctrl).items()
         ],
         "problems": problems(resctrl, outcome),
     }

@@ -44,11 +44,13 @@ class Selected(t.NamedTuple):
     """What one entry of a task's list of names stands for; `domain` is None where libvirt knows no such domain.
 
     `by_name`: the entry names this domain and no other. A pattern stands for whatever runs.
+    `nearest`: the name of a domain that may have been meant instead of one that there is not; "" for none.
     """
 
     asked: str
     domain: Domain | None
     by_name: bool = True
+    nearest: str = ""
 
 
 def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected]:
@@ -69,8 +71,26 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
                 if one.active and fnmatch.fnmatchcase(one.name, word):
                     selected.setdefault(one.uuid, Selected(word, one, by_name=False))
         else:
-            selected.setdefault(word, Selected(word, None))
+            selected.setdefault(word, Selected(word, None, nearest=_nearest(word, by_name)))
     return list(selected.values())
+
+
+def _nearest(word: str, names: t.Iterable[str]) -> str:
+    """The name that looks most like a word; "" if none does."""
+    # Not above: only a mistake needs it
+    import difflib
+
+    lower = {name.lower(): name for name in names}
+    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.75)
+    return lower[found[0]] if found else ""
+
+
+def unmatched(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[str]:
+    """For each pattern that no running domain matches, a sentence. All of none, "*", is nothing to be said."""
+    names = [domain.name for domain in domains if domain.active]
+    known = {domain.name for domain in domains}
+    patterns = [word for word in dict.fromkeys(asked) if is_pattern(word) and word not in known and word != "*"]
+    return [f"No running domain matches '{word}'" for word in patterns if not fnmatch.filter(names, word)]
 
 
 def is_pattern(word: str) -> bool:

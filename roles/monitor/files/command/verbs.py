@@ -1,0 +1,153 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs of resctrl-mon: each gets the parsed command line, prints, and gives the exit status."""
+
+from __future__ import annotations
+
+import typing as t
+
+from resctrl import errors
+from resctrl.act import switch as switching
+from resctrl.act import upkeep
+from resctrl.act.declared import declarations
+from resctrl.decide.wish import Wish
+from resctrl.kernel.events import OCCUPANCY
+from resctrl.kernel.filesystem import Resctrl
+from resctrl.kernel.preflight import check_values
+from resctrl.observe.host import Host, query
+from resctrl.observe.sampling import statistics
+from resctrl.tell import table
+from resctrl.tell.domains import describe_declared, describe_domain
+from resctrl.tell.statistics import describe_statistics
+from resctrl.vms.files import changed_at
+
+from . import screen
+from .say import fail, fail_for, in_our_words, print_json, warn
+
+if t.TYPE_CHECKING:
+    import argparse
+
+    from resctrl.act.declared import Declared
+    from resctrl.decide.outcome import Outcome, Result
+
+
+def _query(options: argparse.Namespace) -> tuple[Host, Outcome]:
+    host = Host.of_files(options.resctrl_path)
+    outcome = query(host, [options.domain] if options.domain else None)
+    warn([*outcome.warnings, *outcome.after.warnings])
+    return host, outcome
+
+
+def status(options: argparse.Namespace) -> int:
+    """Whether domains are monitored, and what is declared for them."""
+    host, outcome = _query(options)
+    warn(check_values(host.resctrl))
+    declared = declarations(host, outcome)
+    if options.json:
+        print_json(
+            [
+                {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
+                for one in outcome.results
+            ]
+        )
+    else:
+        _print_status(outcome.results, named=options.domain is None, declared=declared)
+    unseen = [one for one in outcome.after.absent.values() if isinstance(one, errors.DomainUnseen)]
+    for exc in unseen:
+        fail(exc)
+    return fail_for(outcome.results) or int(bool(unseen))
+
+
+def _print_status(results: t.Iterable[Result], named: bool, declared: t.Mapping[str, Declared]) -> None:
+    for result in results:
+        if result.status:
+            if named:
+                print(f"Domain: '{result.status.domain.name}'")
+            print(f"RDT Monitoring Status: {result.status.text}")
+            found = declared.get(result.status.domain.uuid)
+            if found:
+                print(f"  {found.in_words()}")
+
+
+def stats(options: argparse.Namespace) -> int:
+    """What was counted for domains."""
+    host, outcome = _query(options)
+    warn(check_values(host.resctrl))
+    if options.table:
+        return screen.print_table(host, outcome, options)
+    counted = {
+        one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after)
+        for one in statistics(host.resctrl, outcome.statuses, options.interval)
+    }
+    if options.json:
+        print_json(counted)
+    elif options.csv:
+        print(table.comma_separated(counted), end="")
+    else:
+        for name, values in counted.items():
+            print(f"Domain: '{name}'")
+            for line in _in_the_rfcs_form(values):
+                print(f"  {line}")
+    return fail_for(outcome.results)
+
+
+def _in_the_rfcs_form(values: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """The proposal's line, and with an interval a line for each rate."""
+    yield f"resctrl.cmt={_number(values['cmt'], values['reasons'].get(OCCUPANCY))}"
+    rates = values["rates"] or {}
+    for name, value in rates.items():
+        if name.endswith("_per_second"):
+            yield f"resctrl.{name}={_number(value, rates['reasons'].get(name))}"
+
+
+def _number(number: float | None, reason: str | None) -> str:
+    return f"null ({reason})" if number is None else str(number)
+
+
+def switch(options: argparse.Namespace) -> int:
+    """Enable or disable."""
+    host = Host.of_files(options.resctrl_path)
+    wish = Wish(options.state, options.scope == "domain", options.takeover, options.leave_cpu_group)
+    switched = switching.switch(host, [options.domain], wish, persistent=options.persistent)
+    results = switched.outcome.results
+    _print_status([one for one in results if not one.error], named=len(results) > 1, declared={})
+    for one in results:
+        if options.persistent and one.status and not one.error and not one.status.domain.active:
+            verb = "monitored" if options.state else "not monitored"
+            print(f"Domain '{one.name}' is shut off: it will be {verb} whenever it starts.")
+    warn(switched.warnings)
+    return fail_for(results)
+
+
+def enforce(options: argparse.Namespace) -> int:
+    """Make the policy so."""
+    host = Host.of_files(options.resctrl_path)
+    if options.check:
+        outcomes = [upkeep.enforce_policy(host, check=True)]
+    else:
+        outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
+    report = upkeep.report_on(outcomes, host.resctrl)
+    if options.json:
+        last = [describe_domain(result, host.resctrl) for result in report.last.results]
+        lists = {"done": report.done, "waiting": report.waiting, "warnings": report.warnings, "errors": report.errors}
+        print_json({**lists, "domains": last})
+        return int(report.failed)
+    if options.quiet:
+        report = upkeep.news(report)
+    for line in [*report.done, *report.waiting]:
+        print(in_our_words(line))
+    if report.idle and not options.quiet:
+        print("Everything is as declared.")
+    warn(report.warnings)
+    for line in report.errors:
+        fail(line)
+    return int(report.failed)
+
+
+def clear(options: argparse.Namespace) -> int:
+    """End all monitoring of ours."""
+    resctrl = Resctrl(options.resctrl_path)
+    for group in upkeep.clear(resctrl):
+        print(f"Removed {resctrl.path(group)}")
+    return 0
