@@ -17,7 +17,7 @@ TOTAL, LOCAL = BANDWIDTH
 # What a table can be sorted by, each with what is printed above its column
 SORTS = {"name": "DOMAIN", "cache": "CACHE", "total": "TOTAL/s", "local": "LOCAL/s"}
 _BAR = 8
-_NAME = (6, 24)  # the least and the most characters of a domain's name
+_NAME = (10, 24)  # the least and the most characters of a domain's name
 _UNITS = ("B", "K", "M", "G", "T", "P")
 
 

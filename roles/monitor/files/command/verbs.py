@@ -102,7 +102,7 @@ def _in_the_rfcs_form(values: t.Mapping[str, t.Any]) -> t.Iterator[str]:
 
 
 def _number(number: float | None, reason: str | None) -> str:
-    return f"null ({reason})" if number is None else str(number)
+    return f"null ({reason})" if number is None else f"{number:.0f}"
 
 
 def switch(options: argparse.Namespace) -> int:
