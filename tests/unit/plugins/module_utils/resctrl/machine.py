@@ -48,6 +48,7 @@ OVERWRITTEN AND LOST.
 def status(
     pid: int = 100,
     vcpus: t.Iterable[tuple[int, int]] = ((0, 101), (1, 102)),
+    *,
     cputune: str = "",
     uuid: str = VM3.uuid,
     name: str = VM3.name,

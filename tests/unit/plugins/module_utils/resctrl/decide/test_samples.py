@@ -32,7 +32,7 @@ TOTAL = "mbm_total_bytes"
 UNAVAILABLE = Value(None, "unavailable")
 
 
-def taken(groups, seconds=0.0, generations=None, caches=None, configured=None, reason="", events=EVENTS):
+def taken(groups, seconds=0.0, generations=None, *, caches=None, configured=None, reason="", events=EVENTS):
     """A sample. `groups`: group -> cache -> the value of every event; a number stands for a value."""
     parts = {
         group: Part(
