@@ -48,6 +48,7 @@ OVERWRITTEN AND LOST.
 def status(
     pid: int = 100,
     vcpus: t.Iterable[tuple[int, int]] = ((0, 101), (1, 102)),
+    *,
     cputune: str = "",
     uuid: str = VM3.uuid,
     name: str = VM3.name,
@@ -177,7 +178,7 @@ class Kernel(Resctrl):
 class Threads(Processes):
     """Processes in memory: pid -> (UUID, threads)."""
 
-    def __init__(self, running: t.Mapping[int, tuple[str, t.Container[int]]]) -> None:
+    def __init__(self, running: t.Mapping[int, tuple[str, t.Collection[int]]]) -> None:
         super().__init__("/nowhere")
         self.running = running
         self.visible = True
@@ -186,18 +187,13 @@ class Threads(Processes):
         return self.visible
 
     def runs(self, pid: int, uuid: str) -> bool:
-        return any(
-            uuid == whose and pid in (process, *self._known(tids)) for process, (whose, tids) in self.running.items()
-        )
-
-    def _known(self, tids: t.Container[int]) -> list[int]:
-        return [tid for tid in range(10000) if tid in tids]
+        return any(uuid == whose and pid in tids for whose, tids in self.running.values())
 
     def is_there(self, tid: int) -> bool:
         return any(tid in tids for _whose, tids in self.running.values())
 
     def threads(self, pid: int) -> frozenset[int]:
-        return frozenset(self._known(self.running[pid][1])) if pid in self.running else frozenset()
+        return frozenset(self.running[pid][1]) if pid in self.running else frozenset()
 
 
 class Libvirt(Source):

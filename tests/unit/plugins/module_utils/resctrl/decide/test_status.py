@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Domain, Process
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.filesystem import ROOT, Group, group_for
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.snapshot import (
-    DomainStatus,
-    Running,
-    Snapshot,
-    status_of,
-)
+import pytest
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.snapshot import Running, Snapshot
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus, status_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, Group, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Domain, Process
 
 DOMAIN = Domain("vm2", "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3", True)
 OURS = group_for(DOMAIN.uuid, ROOT)
@@ -22,11 +21,13 @@ LIBVIRT = Group("qemu-1-vm2-vcpus_0")
 def status(location, tuning=None):
     members = {OURS: frozenset(tid for tid, group in location.items() if group == OURS)}
     running = Running(DOMAIN, Process(100, {0: 101, 1: 102}, frozenset({100, 101, 102}), tuning))
-    return status_of(DOMAIN, Snapshot((running,), location, frozenset(location.values()), members))
+    return status_of(DOMAIN, Snapshot((running,), {}, location, frozenset(location.values()), members))
 
 
 def test_a_shut_off_domain_is_disabled():
     assert DomainStatus(DOMAIN).text == "Disabled"
+    answer = status_of(DOMAIN._replace(active=False), Snapshot())
+    assert (answer.text, answer.gone, answer.starting) == ("Disabled", False, False)
 
 
 def test_a_domain_in_no_group_is_disabled():
@@ -52,14 +53,15 @@ def test_the_whole_process_may_be_counted_where_vcpus_are_not():
     assert status({100: OURS}).text == "Enabled"
 
 
-def test_libvirts_groups_force_it():
-    answer = status({101: LIBVIRT, 102: OURS}, "cachetune")
-    assert answer.text == "Enabled (forced by cachetune)"
+def test_our_group_with_threads_of_others_only_does_not_count_the_domain():
+    assert status({7: OURS}).text == "Disabled"
+
+
+@pytest.mark.parametrize("tuning", ["cachetune", "memorytune", "energytune"])
+def test_libvirts_groups_force_it(tuning):
+    answer = status({101: LIBVIRT, 102: OURS}, tuning)
+    assert answer.text == f"Enabled (forced by {tuning})"
     assert answer.counted == {LIBVIRT: (0,), OURS: (1,)}
-
-
-def test_memorytune_forces_it_too():
-    assert status({101: LIBVIRT}, "memorytune").text == "Enabled (forced by memorytune)"
 
 
 def test_it_stays_forced_when_libvirts_group_was_removed_and_says_what_is_uncounted():
@@ -73,11 +75,14 @@ def test_a_foreign_monitor_below_libvirts_group_does_not_hide_it():
     assert answer.counted == {LIBVIRT: (0,)}
 
 
-def test_rmids_are_held_by_groups_and_the_root():
-    snapshot = Snapshot(groups=frozenset({LIBVIRT, OURS}), num_rmids=8)
-    assert (snapshot.used_rmids, snapshot.free_rmids) == (3, 5)
-    assert {owner: len(groups) for owner, groups in snapshot.held_by().items()} == {
-        "default": 1,
-        "libvirt": 1,
-        "kvmops": 1,
-    }
+@pytest.mark.parametrize(
+    ("error", "gone", "starting"),
+    [
+        (errors.DomainStarting("It is starting"), False, True),
+        (errors.DomainGone("It has no process"), True, False),
+        (errors.DomainUnseen("It cannot be seen"), True, False),
+    ],
+)
+def test_one_without_a_process_is_starting_or_gone(error, gone, starting):
+    answer = status_of(DOMAIN, Snapshot(absent={DOMAIN.uuid: error}))
+    assert (answer.text, answer.gone, answer.starting) == ("Disabled", gone, starting)

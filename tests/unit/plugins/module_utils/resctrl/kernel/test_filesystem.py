@@ -54,7 +54,7 @@ def test_what_is_there_and_cannot_be_read_is_told(resctrl, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
     monkeypatch.setattr(filesystem, "read_text", fail)
-    with pytest.raises(errors.Unreadable, match="Cannot read .*/tasks: Input/output error") as raised:
+    with pytest.raises(errors.Unreadable, match=r"Cannot read .*/tasks: Input/output error") as raised:
         resctrl.tasks(ROOT)
     assert raised.value.path == resctrl.path(ROOT, "tasks")
 
@@ -85,9 +85,7 @@ def test_a_mount_elsewhere_is_not_ours(resctrl):
         ("resctrl", "fuse.resctrl", "pid:[4026531836]", False),
     ],
 )
-def test_every_thread_is_seen_only_from_the_namespace_that_counts(
-    resctrl, source, filesystem_type, namespace, sees
-):
+def test_every_thread_is_seen_only_from_the_namespace_that_counts(resctrl, source, filesystem_type, namespace, sees):
     os.symlink(namespace, f"{resctrl.proc}/self/ns/pid")
     assert mounted(resctrl, f"{source} {{0}} {filesystem_type} rw 0 0").sees_every_thread is sees
 

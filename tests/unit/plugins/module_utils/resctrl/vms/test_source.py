@@ -154,7 +154,7 @@ def test_a_domain_without_process_is_gone(host):
 def test_what_cannot_be_seen_is_not_gone(host, hide):
     hide(host)
     host.write(status())
-    with pytest.raises(errors.DomainUnseen, match="cannot be seen from here.*hidepid"):
+    with pytest.raises(errors.DomainUnseen, match=r"cannot be seen from here.*hidepid"):
         host.source.find(VM3)
 
 
