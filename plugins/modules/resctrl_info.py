@@ -34,8 +34,9 @@ options:
     elements: str
   policy:
     description:
-      - A policy that the host is about to be given, in the form of C(/etc/kvmops-resctrl/policy.json). RV(domains[].declared)
-        then speaks of that policy, not of the one that the host has. What was switched for good on the host holds.
+      - A policy that the host is about to be given, in the form of C(/etc/kvmops-resctrl/policy.json).
+      - RV(domains[].declared) then tells of that policy, not of the one that the host has. What was switched for good
+        on the host still wins.
     type: dict
 seealso:
   - module: kvmops.resctrl.resctrl_mon

@@ -26,7 +26,9 @@ def files() -> dict[str, str]:
         for name in os.listdir(playbooks)
         if name.endswith(".meta.yml")
     }
-    found.update({f"roles/{name}": os.path.join(roles, name, "meta", "argument_specs.yml") for name in os.listdir(roles)})
+    found.update(
+        {f"roles/{name}": os.path.join(roles, name, "meta", "argument_specs.yml") for name in os.listdir(roles)}
+    )
     return found
 
 
