@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from ..observe.host import Host
 
 # A domain that starts changes some times in a row. These changes are acted on at once
-_LOOKS_AT_ONCE = 5
+_LOOKS_AT_ONCE = 3
 # A storm of changes (block jobs and guest agents rewrite the status files many times a second) costs one look a second
 _LOOK_EVERY = 1.0
 # The last look is followed by so many seconds without a change: else each change of a storm would start a run
