@@ -14,14 +14,14 @@ from emulated_host import EmulatedHost
 
 @pytest.fixture
 def make_host(tmp_path):
-    """Makes a host: make_host(profile of the emulator, its settings...)."""
+    """Makes a host: make_host(profile of the emulator, its settings..., options of EmulatedHost)."""
     with contextlib.ExitStack() as stack:
         numbers = itertools.count()
 
-        def make(profile="intel-6.1", *settings):
+        def make(profile="intel-6.1", *settings, **options):
             directory = tmp_path / f"host{next(numbers)}"
             directory.mkdir()
-            return stack.enter_context(EmulatedHost(directory, profile, settings))
+            return stack.enter_context(EmulatedHost(directory, profile, settings, **options))
 
         yield make
 
