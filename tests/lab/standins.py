@@ -47,6 +47,15 @@ _OWN_RUN = (
 
 # The threads of a QEMU that are no vCPUs, its main thread apart
 OTHER_THREADS = ("call_rcu", "IO mon_iothread")
+# The machine's files, but nothing that the collection or systemd keeps there
+_OWN_ETC = """
+mkdir "$1"
+mount --bind /etc "$1"
+mount -t tmpfs -o mode=0755 etc /etc
+ln -s "$1"/* /etc/
+rm -rf /etc/systemd /etc/libvirt /etc/kvmops-resctrl
+mkdir -p /etc/kvmops-resctrl /etc/systemd/system/timers.target.wants
+"""
 
 
 @dataclasses.dataclass
@@ -124,6 +133,11 @@ class Standins:
         cover = self.directory / path.strip("/").replace("/", "-")
         cover.write_text(text, encoding="utf-8")
         subprocess.run(self.argv(["mount", "--bind", str(cover), path]), check=True)
+
+    def own_etc(self) -> None:
+        """Give the namespace an /etc in which a policy and a timer can be laid down."""
+        script = ["sh", "-ec", _OWN_ETC, "sh", str(self.directory / "etc")]
+        subprocess.run(self.argv(script), check=True)
 
     # -- domains
 

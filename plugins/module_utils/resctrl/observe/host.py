@@ -63,7 +63,8 @@ class Host:
         self.source.look()
         running, absent = self._find(selected)
         active = {domain.uuid for domain in known if domain.active}
-        location = locate(self.resctrl, running, active, whole, turn=int(self._clock()))
+        # One that has just ended, or has not started yet, may have left a group
+        location = locate(self.resctrl, running, active - absent.keys(), whole, turn=int(self._clock()))
         stale, unjudged = self._judge(location, running, absent, active)
         rmids = num_rmids(self.resctrl)
         mount = self.resctrl.mount
