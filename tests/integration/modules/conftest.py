@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import itertools
 
@@ -30,3 +31,10 @@ def make_host(tmp_path):
 def host(make_host):
     """A host on which everything can be monitored."""
     return make_host()
+
+
+@pytest.fixture
+def background():
+    """Runs something beside the test: background(callable, arguments...) gives a future."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        yield pool.submit
