@@ -39,7 +39,12 @@ def main() -> int:
     numbers = [f"--{name}={getattr(options, name)}" for name in ("domains", "vcpus", "threads", "looks")]
     command = ["python3", "-B", str(HERE.relative_to(CHECKOUT) / "prepare.py"), *numbers]
     for kernel in options.kernel or KERNELS:
-        with Guest(Machine(kernel=kernel, rdt={"rmids": options.domains + _SPARE_RMIDS})) as guest:
+        machine = Machine(
+            kernel=kernel,
+            memory=max(2048, options.threads // 4),  # it limits the number of threads
+            rdt={"rmids": options.domains + _SPARE_RMIDS},
+        )
+        with Guest(machine) as guest:
             status = guest.run(command, echo=True).returncode
         if status:
             return 1
