@@ -282,7 +282,7 @@ def test_172_blanks_and_signs(fs, process):
 
 
 @rule(until="6.6")
-def test_277_newline_first(fs, process):
+def test_282_newline_first(fs, process):
     """a newline before the number is allowed too"""
     fs.make("mon_groups/m")
     fs.write("mon_groups/m/tasks", f"\n{process.pid}\n")
@@ -290,7 +290,7 @@ def test_277_newline_first(fs, process):
 
 
 @rule(since="6.7")
-def test_278_newline_first(fs, process):
+def test_283_newline_first(fs, process):
     """a newline before the number ends the list: the write succeeds, and moves nothing"""
     fs.make("mon_groups/m")
     fs.write("mon_groups/m/tasks", f"\n{process.pid}\n")
