@@ -14,8 +14,9 @@ import sys
 import time
 import typing as t
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.domains import Selected
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.monitoring import Host
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.location import locate
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Selected
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +28,14 @@ KINDS = ("tasks", "cpu_resctrl_groups", "others")
 def looks(uri: str) -> dict[str, Callable[[], object]]:
     """What is measured. Here and in the imports is all that depends on how the library is called."""
     host = Host.of_libvirt(uri, RESCTRL)
-    known = host.domains()
-    active = {domain.uuid for domain in known if domain.active}
+    known = host.source.domains()
     selected = [Selected(domain.name, domain) for domain in known]
-    running, _gone = host.find(selected)
+    active = {domain.uuid for domain in known if domain.active}
+    running = host.look(selected, known).running
     assert len(running) == len(known)
     return {
-        "the groups of all threads": lambda: host.observe(running, active),
-        "the same, and the processes": lambda: host.observe(host.find(selected)[0], active),
+        "the groups of all threads": lambda: locate(host.resctrl, running, active, (), turn=0),
+        "the same, and the processes": lambda: host.look(selected, known),
     }
 
 

@@ -12,7 +12,8 @@ import time
 import typing as t
 
 from counters import Counter
-from kernel_host import RESCTRL, wait_for
+from kernel_host import RESCTRL
+from waiting import wait_until
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,12 +53,12 @@ def bandwidth() -> Iterator[Callable[..., None]]:
 def between_samples(host: KernelHost, interval: float) -> Iterator[dict[str, t.Any]]:
     """The block runs between the two samples of a resctrl_stats. Yielded is a dictionary that has its domains then."""
     domains: dict[str, t.Any] = {}
-    run = threading.Thread(target=lambda: domains.update(stats(host, interval=interval)))
+    run = threading.Thread(target=lambda: domains.update(host.all_stats(interval=interval)))
     host.modules.forget()
     run.start()
     try:
-        wait_for(lambda: _reads(host) > 0)
-        wait_for(lambda: _is_quiet(host))
+        wait_until(lambda: _reads(host) > 0, "the first sample")
+        wait_until(lambda: _is_quiet(host), "the pause after it")
         first = _reads(host)
         yield domains
         assert _reads(host) == first, "the second sample was taken too early for this test"
@@ -74,14 +75,6 @@ def _is_quiet(host: KernelHost) -> bool:
     before = len(host.modules.calls())
     time.sleep(_QUIET)
     return len(host.modules.calls()) == before
-
-
-def stats(host: KernelHost, **options: t.Any) -> dict[str, t.Any]:
-    """The domains in the fact of resctrl_stats, by name."""
-    result = host.run("resctrl_stats", **options)
-    assert not result.get("failed"), result["msg"]
-    domains: dict[str, t.Any] = result["ansible_facts"]["resctrl_stats"]["domains"]
-    return domains
 
 
 def kernels_count(group: str, cache: int) -> int:

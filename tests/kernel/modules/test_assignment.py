@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from kernel_host import RESCTRL, number
-from sampled import TOTAL, stats
+from sampled import TOTAL
 
 
 def test_an_allocation_of_libvirts_without_a_counter_is_unassigned_though_its_monitor_has_one(host):
@@ -16,7 +16,7 @@ def test_an_allocation_of_libvirts_without_a_counter_is_unassigned_though_its_mo
     (RESCTRL / allocation / "mbm_L3_assignments").write_text(f"{TOTAL}:*=_\n")
     monitor = host.make_group(f"{allocation}/mon_groups/qemu-1-vm2-vcpus_1", vm2.vcpus[1])
     assert number(allocation, TOTAL) >= number(monitor, TOTAL)
-    domain = stats(host)["vm2"]
+    domain = host.stats("vm2")
     assert domain[TOTAL] is None
     assert domain["reasons"][TOTAL] == "unassigned"
     for cache in domain["caches"]:

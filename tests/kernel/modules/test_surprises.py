@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import subprocess
 import threading
 
 import pytest
-from kernel_host import RESCTRL, every_rmid, groups, make_group, mount, number, only, tasks, texts, unmount, wait_for
-from modules import command
+from kernel_host import RESCTRL, every_rmid, mount, number, tasks, unmount
+from modules import command, only, succeeded, warnings
 from sampled import (
     RATE,
     TOTAL,
@@ -25,9 +26,8 @@ from sampled import (
     kernels_count,
     switch_cpu,
 )
+from waiting import wait_until
 
-# The option of resctrl_mon that lets a domain leave the groups of its CPUs, also where its throttling ends by that
-LEAVE_CPU_GROUPS = {"cpu_groups": "allow"}
 # Runs of resctrl_mon beside a program that does not take the lock
 RUNS = 50
 # 64 MiB, in units of the hardware: more than any max_threshold_occupancy
@@ -36,22 +36,12 @@ MANY_LINES = 1024
 ODD_NAMES = ("line\u2028separator", "next\u0085line", "vertical\vtab")
 
 
-def use_all_rmids():
-    """Make groups of another program until the kernel refuses; their paths."""
-    made = []
-
-    def make_one():
-        try:
-            made.append(make_group(f"mon_groups/held{len(made)}"))
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            return False
-        return True
-
-    while make_one():
-        pass
-    return made
+def use_all_rmids(host):
+    """Make groups of another program until the kernel refuses; they are mon_groups/held0, held1 and so on."""
+    with pytest.raises(OSError, match="No space left") as refused:
+        for number_ in itertools.count():
+            host.make_group(f"mon_groups/held{number_}")
+    assert refused.value.errno == errno.ENOSPC
 
 
 # -- rates -------------------------------------------------------------------------------------------------------------
@@ -113,7 +103,7 @@ def test_without_another_rmid_a_group_is_not_given_up_in_order_to_be_made_anew(h
     host.run("resctrl_mon", name="vm3", scope="domain")
     group = RESCTRL / host.group(vm3)
     inode = group.stat().st_ino
-    held, *_others = use_all_rmids()
+    use_all_rmids(host)
     with every_rmid("llc_occupancy", MANY_LINES, cpu=0):
         result = host.run("resctrl_mon", name="vm3")
         assert not any("rmdir(" in line for line in host.changes())
@@ -122,7 +112,7 @@ def test_without_another_rmid_a_group_is_not_given_up_in_order_to_be_made_anew(h
         assert tasks(group) == vm3.threads
         assert group.stat().st_ino == inode
 
-    held.rmdir()
+    host.remove_group("mon_groups/held0")
     assert only(host.run("resctrl_mon", name="vm3"))["status"] == "Enabled"
     assert tasks(group) == set(vm3.vcpus.values())
 
@@ -130,10 +120,10 @@ def test_without_another_rmid_a_group_is_not_given_up_in_order_to_be_made_anew(h
 def test_a_threshold_at_which_freed_rmids_never_come_back_is_a_problem_of_the_host(host):
     threshold = RESCTRL / "info/L3_MON/max_threshold_occupancy"
     default = threshold.read_text()
-    before = host.run("resctrl_info")["host"]["problems"]
+    before = host.info()["host"]["problems"]
     threshold.write_text("0\n")
     try:
-        after = host.run("resctrl_info")["host"]["problems"]
+        after = host.info()["host"]["problems"]
     finally:
         threshold.write_text(default)
     assert not any("max_threshold_occupancy" in problem for problem in before)
@@ -148,36 +138,32 @@ def test_a_refusal_whose_words_another_program_has_overwritten_is_looked_at_agai
     vm3 = host.domains.add("vm3")
     path, status = RESCTRL / host.group(vm3), RESCTRL / "info/last_cmd_status"
     # Not later: RMIDs that earlier tests have freed may have to be waited for
-    theirs = make_group("COS1") / "tasks"
+    theirs = host.seen(host.make_group("COS1")) / "tasks"
     pause = "inject=write:delay_enter=3s:delay_exit=3s:when=1"
     words = ["strace", "-f", "-o", "/dev/null", "-P", str(path / "tasks"), "-e", "trace=write", "-e", pause]
     argv = host.domains.argv([*words, *command("resctrl_mon", {"uri": host.domains.uri, "name": "vm3"})])
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd="/") as run:
-        wait_for(path.is_dir)
+        wait_until(path.is_dir, "the group")
         for tid in vm3.vcpus.values():
             theirs.write_text(f"{tid}\n")
-        wait_for(lambda: "different control group" in status.read_text())
+        wait_until(lambda: "different control group" in status.read_text(), "the kernel's refusal")
         theirs.write_text(f"{vm3.vcpus[0]}\n")
         assert status.read_text() == "ok\n"
-        result = json.loads(run.communicate()[0])
-    assert not result.get("failed"), result["msg"]
-    assert groups() == {"COS1": set(), host.group(vm3, "COS1"): set(vm3.vcpus.values())}
+        succeeded(json.loads(run.communicate()[0]))
+    assert host.groups() == {"COS1": set(), host.group(vm3, "COS1"): set(vm3.vcpus.values())}
 
 
 @contextlib.contextmanager
-def busy_program(tids):
+def busy_program(host, tids):
     """A program that gives threads an allocation of their own and takes it away again, for ever, without the lock."""
     end = threading.Event()
     rounds = []
 
     def work():
         while not end.is_set():
-            group = make_group("COS1")
-            for tid in tids:
-                (group / "tasks").write_text(f"{tid}\n")
+            rounds.append(host.make_group("COS1", *tids))
             end.wait(0.02)
-            group.rmdir()
-            rounds.append(group)
+            host.remove_group("COS1")
             end.wait(0.1)
 
     thread = threading.Thread(target=work)
@@ -191,12 +177,12 @@ def busy_program(tids):
 
 def test_no_run_fails_beside_a_program_that_makes_and_removes_groups_without_the_lock(host):
     vm3 = host.domains.add("vm3")
-    with busy_program(vm3.vcpus.values()) as rounds:
+    with busy_program(host, vm3.vcpus.values()) as rounds:
         results = [host.run("resctrl_mon", name="vm3") for _run in range(RUNS)]
     assert len(rounds) > 1
     assert [result["msg"] for result in results if result.get("failed")] == []
     host.run("resctrl_mon", name="vm3")
-    assert groups() == {host.group(vm3): set(vm3.vcpus.values())}
+    assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
 
 
 # -- the groups of CPUs ------------------------------------------------------------------------------------------------
@@ -210,18 +196,18 @@ def every_cpu():
 
 def says(result, *words):
     """Whether one warning has all these words."""
-    return any(all(word in text for word in words) for text in texts(result))
+    return any(all(word in text for word in words) for text in warnings(result))
 
 
 def test_that_a_cpus_group_will_lack_the_domain_is_said_before_and_that_it_does_after(host, every_cpu):
     """As pqos -I -m does for cores: a MON group has them, and counts who is in no other group while he runs there."""
     vm3 = host.domains.add("vm3")
-    theirs = make_group("mon_groups/pqos-1-1")
+    theirs = host.seen(host.make_group("mon_groups/pqos-1-1"))
     assert not says(host.run("resctrl_mon", name="vm3", check=True), "pqos-1-1")
     (theirs / "cpus_list").write_text(every_cpu)
     assert says(host.run("resctrl_mon", name="vm3", check=True), "mon_groups/pqos-1-1", "vm3")
     assert says(host.run("resctrl_mon", name="vm3"), "mon_groups/pqos-1-1", "vm3")
-    assert groups()[host.group(vm3)] == set(vm3.vcpus.values())
+    assert host.groups()[host.group(vm3)] == set(vm3.vcpus.values())
     again = host.run("resctrl_mon", name="vm3")
     assert not again["changed"]
     assert says(again, "mon_groups/pqos-1-1", "vm3")
@@ -232,17 +218,17 @@ def test_a_domain_that_its_cpus_group_throttles_by_bandwidth_is_moved_only_if_as
     unmount()
     subprocess.run(["mount", "-t", "resctrl", "-o", "mba_MBps", "resctrl", str(RESCTRL)], check=True)
     vm3 = host.domains.add("vm3")
-    (make_group("COS1") / "cpus_list").write_text(every_cpu)
+    (host.seen(host.make_group("COS1")) / "cpus_list").write_text(every_cpu)
     refused = host.run("resctrl_mon", name="vm3")
     assert refused.get("failed")
     assert "COS1" in refused["msg"]
     assert "mba_MBps" in refused["msg"]
     assert host.changes() == []
-    assert groups() == {"COS1": set()}
+    assert host.groups() == {"COS1": set()}
 
-    done = host.run("resctrl_mon", name="vm3", **LEAVE_CPU_GROUPS)
+    done = host.run("resctrl_mon", name="vm3", leave_cpu_group=True)
     assert only(done)["status"] == "Enabled"
-    assert groups()[host.group(vm3)] == set(vm3.vcpus.values())
+    assert host.groups()[host.group(vm3)] == set(vm3.vcpus.values())
 
 
 def test_a_cpu_in_a_group_of_ours_is_said_since_all_that_runs_there_is_charged_to_the_domain(host):
@@ -262,9 +248,8 @@ def test_threads_are_found_in_groups_of_any_name(host):
     vm3 = host.domains.add("vm3", vcpus=len(ODD_NAMES))
     for name, tid in zip(ODD_NAMES, vm3.vcpus.values(), strict=True):
         host.make_group(name, tid)
-    held = json.dumps(host.run("resctrl_info")["host"]["rmids"]["held_by"], ensure_ascii=False)
+    held = json.dumps(host.info()["host"]["rmids"]["held_by"], ensure_ascii=False)
     assert [name for name in ODD_NAMES if json.dumps(name, ensure_ascii=False)[1:-1] not in held] == []
-    result = host.run("resctrl_mon", name="vm3")
-    assert not result.get("failed"), result["msg"]
+    succeeded(host.run("resctrl_mon", name="vm3"))
     for name, tid in zip(ODD_NAMES, vm3.vcpus.values(), strict=True):
-        assert groups()[host.group(vm3, name)] == {tid}
+        assert host.groups()[host.group(vm3, name)] == {tid}
