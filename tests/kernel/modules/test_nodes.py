@@ -22,6 +22,8 @@ def test_where_a_node_went_offline_within_the_interval_its_cache_has_no_rate(hos
     """The kernel's sum over the nodes goes up all the same, without what the lost node had counted."""
     vm3 = host.domains.add("vm3")
     with bandwidth() as set_units:
+        for cpu in range(4):
+            set_units(cpu, 0, node=cpu % 2)
         group = host.enable(vm3)
         for cpu in range(4):
             set_units(cpu, 100, node=cpu % 2)

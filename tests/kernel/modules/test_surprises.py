@@ -38,10 +38,12 @@ ODD_NAMES = ("line\u2028separator", "next\u0085line", "vertical\vtab")
 
 def use_all_rmids(host):
     """Make groups of another program until the kernel refuses; they are mon_groups/held0, held1 and so on."""
-    with pytest.raises(OSError, match="No space left") as refused:
+    try:
         for number_ in itertools.count():
             host.make_group(f"mon_groups/held{number_}")
-    assert refused.value.errno == errno.ENOSPC
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
 
 
 # -- rates -------------------------------------------------------------------------------------------------------------
@@ -71,9 +73,11 @@ def test_a_cache_that_was_offline_within_the_interval_has_no_rate_and_the_others
     """Its counts begin at 0 again; they may have become less or more since than they were."""
     vm3 = host.domains.add("vm3")
     with bandwidth() as set_units:
+        for cpu in (0, 2):
+            set_units(cpu, 0)
         group = host.enable(vm3)
-        set_units(0, 100)
-        set_units(2, 100)
+        for cpu in (0, 2):
+            set_units(cpu, 100)
         with cpus_are_back(2, 3), between_samples(host, 8) as domains:
             first = {cache: kernels_count(group, cache) for cache in (0, 1)}
             for online in (False, True):
