@@ -21,7 +21,8 @@ POLICY = "/etc/kvmops-resctrl/policy.json"
 SWITCHES = "/etc/kvmops-resctrl/switches.json"
 # Where the agent notes what it has reported
 MEMORY = "/run/kvmops-resctrl"
-COMMAND = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE=1", "python3", f"{ROOT}/roles/monitor/files/agent.py")
+ENVIRONMENT = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE=1")
+COMMAND = (*ENVIRONMENT, "python3", f"{ROOT}/roles/monitor/files/agent.py")
 
 
 @pytest.fixture(name="agent")
@@ -121,7 +122,8 @@ def test_priorities_decide_who_is_counted_and_the_next_in_line_follows(hv, agent
     status, out, _err = agent("enforce")
     assert status == 0
     assert set(hv.groups()) == {hv.ours("vm6"), hv.ours("vm3")}
-    assert "vm4: Out of RMIDs: of 4 none is left for domain 'vm4'. It is the next to be monitored when one is free" in out
+    waiting = "Out of RMIDs: of 4 none is left for domain 'vm4'. It is the next to be monitored when one is free"
+    assert f"vm4: {waiting}" in out
     assert agent("status", "vm4") == (0, "RDT Monitoring Status: Disabled\n", "")
     hv.virsh("destroy", "vm3")
     agent("enforce")
@@ -257,7 +259,7 @@ def containered_fixture(hv):
     """libvirtd and its domains run in a PID namespace of their own, as in a container that shares /run/libvirt."""
     hv.kill_libvirtd()
     argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "libvirtd", "--pid-file", "/run/inner.pid"]
-    with subprocess.Popen(hv.host.argv(argv)) as process:
+    with subprocess.Popen(hv.host.argv(argv)):
         listed = ["virsh", "--quiet", "--connect", "qemu:///system", "list"]
         wait_until(lambda: hv.host.run(listed, check=False).returncode == 0, "libvirtd in its namespace answers")
         yield
