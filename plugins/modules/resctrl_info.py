@@ -127,7 +127,7 @@ domains:
     declared:
       description:
         - What is declared for the domain on this host, and how it stands. Null where nothing was ever declared or
-          switched for good on the host (role C(kvmops.resctrl.monitor) or
+          switched persistently on the host (role C(kvmops.resctrl.monitor) or
           O(kvmops.resctrl.resctrl_mon#module:persistent)).
       type: dict
       contains:
@@ -140,7 +140,7 @@ domains:
           type: str
           sample: web-*
         switch:
-          description: How the domain was switched for good, which wins over the policy; null if it was not.
+          description: How the domain was switched persistently, which wins over the policy; null if it was not.
           type: str
           choices: [enabled, disabled]
         priority:

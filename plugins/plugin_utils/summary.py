@@ -75,7 +75,7 @@ def _notes(result: t.Mapping[str, t.Any]) -> list[str]:
             waiting.append(f"{domain['name']} is {declared['condition']}: {declared['why']}")
         elif declared.get("switch") and declared["switch"] != declared["state"]:
             waiting.append(
-                f"{domain['name']} is declared {declared['state']}, and was switched {declared['switch']} for good"
+                f"{domain['name']} is declared {declared['state']}, and was switched {declared['switch']} persistently"
             )
     return [*problems, *told, *waiting]
 

@@ -31,7 +31,7 @@ class Declared(t.NamedTuple):
     """What is declared for a domain, and how it stands.
 
     `state`: what the policy declares: enabled, disabled or unmanaged; `rule`: the name of its rule, None for the
-    default.  `switch`: enabled or disabled where it was switched for good, else None.
+    default.  `switch`: enabled or disabled where it was switched persistently, else None.
     `condition`: counted, waiting (for an RMID), failing, starting, pending (the next run of the agent sees to it),
     unmonitored or off; `why`: the reason for waiting and failing, else "".
     """
@@ -46,7 +46,7 @@ class Declared(t.NamedTuple):
     def in_words(self) -> str:
         """A line for a reader."""
         rule = f"rule '{self.rule}'" if self.rule else "the default"
-        switched = f", switched {self.switch} for good" if self.switch else ""
+        switched = f", switched {self.switch} persistently" if self.switch else ""
         because = f" ({self.why})" if self.why else ""
         return f"Declared: {self.state} by {rule}{switched}. Now: {self.condition}{because}"
 

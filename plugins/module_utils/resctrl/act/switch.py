@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Switching domains on or off, now or for good, and what a declared policy will make of it."""
+"""Switching domains on or off, now or persistently, and what a declared policy will make of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
 
 class Switched(t.NamedTuple):
-    """What came of it: the run, whether anything was noted for good, and all warnings."""
+    """What came of it: the run, whether a persistent switch was noted, and all warnings."""
 
     outcome: Outcome
     noted: bool
@@ -79,7 +79,7 @@ def contradictions(policy: Policy, domains: t.Iterable[Domain], wish: Wish) -> l
         if declared.enabled != wish.enabled:
             found.append(
                 f"Domain '{domain.name}' will soon be {words[0]} again: {words[1]} says so, and is enforced on this "
-                "host. Change that, or switch the domain for good (persistent)"
+                "host. Change that, or switch the domain persistently (persistent=true)"
             )
         elif wish.enabled and declared.whole_process != wish.whole_process:
             scope = "domain" if declared.whole_process else "vcpus"

@@ -23,11 +23,11 @@ if t.TYPE_CHECKING:
 _LOOKS_AT_ONCE = 3
 # A storm of changes (block jobs and guest agents rewrite the status files many times a second) costs one look a second
 _LOOK_EVERY = 1.0
-# The last look is followed by so many seconds without a change: else each change of a storm would start a run
+# The last look is followed by this many seconds without a change: else each change of a storm would start a run
 _QUIET = 1.0
 # How soon a change is noticed
 _NOTICE = 0.02
-# A run ends after so many looks: what changes meanwhile starts another
+# A run ends after this many looks: what changes meanwhile starts another
 _MOST_LOOKS = 60
 
 # Where the agent notes which lasting troubles it has reported; gone after a reboot

@@ -103,7 +103,7 @@ def _connect(libvirt: t.Any, uri: str) -> t.Any:  # noqa: ANN401  # the module, 
 
 
 def _within(seconds: float, uri: str, ask: t.Callable[[], list[Domain]]) -> list[Domain]:
-    """What a question to libvirt is answered. Raises LibvirtUnreachable after so many seconds.
+    """What a question to libvirt is answered. Raises LibvirtUnreachable after `seconds`.
 
     libvirt knows no limit of its own. Its call waits on in a thread that does not keep the process from ending.
     """

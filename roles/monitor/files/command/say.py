@@ -21,7 +21,7 @@ _OPTIONS = {
     "(scope=domain)": "(--scope domain)",
     "(takeover=true)": "(--takeover)",
     "(leave_cpu_group=true)": "(--leave-cpu-group)",
-    "switch the domain for good (persistent)": "switch the domain for good (--persistent)",
+    "(persistent=true)": "(--persistent)",
     "Run as root (become: true)": "Run it as root",
 }
 
