@@ -89,7 +89,8 @@ def _warn(warnings: t.Iterable[str]) -> None:
 
 
 def _print_json(value: t.Any) -> None:  # noqa: ANN401  # anything that JSON can say
-    json.dump(value, sys.stdout, indent=1, ensure_ascii=False)
+    # In ASCII it is JSON whatever the encoding of stdout
+    json.dump(value, sys.stdout, indent=1)
     print()
 
 

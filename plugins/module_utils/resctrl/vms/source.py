@@ -112,7 +112,8 @@ class Source:
         if "/" in name or "\0" in name:
             return Status()
         try:
-            status = self.parse_file(os.path.join(os.fsencode(self.state), os.fsencode(name) + b".xml"))
+            # libvirt writes UTF-8, whatever the locale is
+            status = self.parse_file(os.path.join(os.fsencode(self.state), name.encode("utf-8", "replace") + b".xml"))
         except PermissionError as exc:
             raise errors.NotRoot(
                 f"Cannot read libvirt's status files in {self.state}",
