@@ -213,4 +213,3 @@ def _unsettled(planned: Plan, passing: t.Mapping[str, ResctrlError]) -> dict[str
         f"The threads to be counted kept changing for {_PATIENCE:g} seconds", hint="Run again"
     )
     return {step.uuid: passing.get(step.uuid, not_settled) for step in planned.operations}
-

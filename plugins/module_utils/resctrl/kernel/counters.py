@@ -73,9 +73,7 @@ def read_group(
     says nothing about its own threads (kernel 7.3): its assignments tell.
     """
     values = {
-        cache: {
-            event: read_counter(path, event) if event in features else Value(None, UNSUPPORTED) for event in EVENTS
-        }
+        cache: {event: read_counter(path, event) if event in features else Value(None, UNSUPPORTED) for event in EVENTS}
         for cache, path in cache_directories(resctrl, group).items()
     }
     if assignable and not group.mon:

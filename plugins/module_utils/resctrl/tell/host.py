@@ -128,8 +128,7 @@ def describe_host(resctrl: Resctrl, outcome: Outcome) -> dict[str, t.Any]:
         "caches": [{"id": cache, "size": sizes.get(cache)} for cache in cache_directories(resctrl)],
         "mbm_assign_mode": assign_mode(resctrl),
         "counters": [
-            {"cache": cache, "total": one.total, "free": one.free}
-            for cache, one in bandwidth_counters(resctrl).items()
+            {"cache": cache, "total": one.total, "free": one.free} for cache, one in bandwidth_counters(resctrl).items()
         ],
         "problems": problems(resctrl, outcome),
     }
