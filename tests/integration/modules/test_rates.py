@@ -33,9 +33,7 @@ def show(host, group, cache, number):
 
 def counted(rates, key=RATE):
     """What was counted between the two samples, for each cache; None or a reason where it is not known."""
-    return {
-        cache["id"]: cache["reasons"].get(key) or cache[key] * rates["seconds"] for cache in rates["caches"]
-    }
+    return {cache["id"]: cache["reasons"].get(key) or cache[key] * rates["seconds"] for cache in rates["caches"]}
 
 
 def partly(rates, key=RATE):

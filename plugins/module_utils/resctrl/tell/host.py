@@ -32,7 +32,7 @@ def problems(resctrl: Resctrl, outcome: Outcome) -> list[str]:
     missing = missing_monitoring(resctrl)
     if missing:
         return [str(missing)]
-    return [
+    found = [
         *_of_the_mount(resctrl),
         *_of_the_hardware(resctrl),
         *_of_rmids(resctrl, outcome.after),
@@ -40,6 +40,8 @@ def problems(resctrl: Resctrl, outcome: Outcome) -> list[str]:
         *outcome.after.warnings,
         *(damage(resctrl, group) for group in sorted(outcome.after.members) if resctrl.cpus(group)),
     ]
+    # A warning may say what is found here too
+    return list(dict.fromkeys(found))
 
 
 def _of_the_mount(resctrl: Resctrl) -> list[str]:
