@@ -216,7 +216,7 @@ def test_the_kernels_refusal_ends_one_domain_only(host):
 def test_the_kernels_refusal_counts_more_than_the_number_that_it_names(make_host):
     """RMIDs may run out although there were enough in the plan."""
     host = make_host("few-rmids", "num_rmids=2")
-    vm3 = host.domains.add("vm3")
+    host.domains.add("vm3")
     host.make_group("mon_groups/faster")
     host.domains.cover(f"{host.resctrl}/info/L3_MON/num_rmids", "3\n")
     result = host.run("resctrl_mon", name="vm3")
