@@ -77,7 +77,7 @@ def test_a_domain_with_energytune_alone_is_forced_by_energytune(host):
 @pytest.mark.parametrize("parent", ["mon_groups/", ""], ids=["monitor", "allocation"])
 @pytest.mark.parametrize("driver", ["qemu", "test"])
 def test_a_group_of_libvirts_for_a_whole_process_is_never_taken_over(host, driver, parent, scope, state):
-    """libvirt calls it after the machine alone. Live domains tell where the name has not libvirt's usual form."""
+    """libvirt calls it after the machine alone. Of a driver with unfamiliar names it is known by its live domains."""
     vm1 = host.domains.add("vm1", tuning=[Cachetune("0-1", monitors=["0-1"])])
     group = host.make_group(f"{parent}{driver}-1-vm1", *vm1.threads)
     result = succeeded(host.run("resctrl_mon", name="vm1", scope=scope, state=state, takeover=True))

@@ -124,6 +124,7 @@ def _within(seconds: float, uri: str, ask: t.Callable[[], list[Domain]]) -> list
     if not answers:
         raise errors.LibvirtUnreachable(
             f"libvirt does not answer at {uri}: no answer within {seconds:g} seconds",
-            hint="Its daemon hangs or is stopped: look at 'systemctl status libvirtd' (or virtqemud), and restart it",
+            hint="Its daemon is stopped, hangs, or waits for a hook in /etc/libvirt/hooks: look at "
+            "'systemctl status libvirtd' (or virtqemud)",
         )
     return answers[0]

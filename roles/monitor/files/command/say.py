@@ -53,5 +53,6 @@ def warn(warnings: t.Iterable[str]) -> None:
 
 def print_json(value: t.Any) -> None:  # noqa: ANN401  # anything that JSON can say
     """Print for machines."""
-    json.dump(value, sys.stdout, indent=1, ensure_ascii=False)
+    # In ASCII it is JSON whatever the encoding of stdout is
+    json.dump(value, sys.stdout, indent=1)
     print()
