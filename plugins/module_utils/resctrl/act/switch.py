@@ -56,7 +56,7 @@ def switch(
         if persistent:
             noted = files.switch(dict.fromkeys([one.uuid for one in found], wish.enabled), check=check)
         enforced = files.is_enforced()
-        if persistent and not enforced:
+        if persistent and found and not enforced:
             warnings.append("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
         if enforced:
             policy = files.load()
