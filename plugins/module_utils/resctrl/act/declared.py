@@ -25,6 +25,12 @@ STARTING = "starting"
 PENDING = "pending"
 UNMONITORED = "unmonitored"
 OFF = "off"
+_IN_WORDS = {
+    PENDING: "pending, the next run of the agent sees to it",
+    UNMONITORED: "not monitored",
+    OFF: "shut off",
+}
+_SWITCHED = {"enabled": "on", "disabled": "off"}
 
 
 class Declared(t.NamedTuple):
@@ -46,9 +52,11 @@ class Declared(t.NamedTuple):
     def in_words(self) -> str:
         """A line for a reader."""
         rule = f"rule '{self.rule}'" if self.rule else "the default"
-        switched = f", switched {self.switch} persistently" if self.switch else ""
+        switched = f", but switched {_SWITCHED[self.switch]} persistently" if self.switch else ""
         because = f" ({self.why})" if self.why else ""
-        return f"Declared: {self.state} by {rule}{switched}. Now: {self.condition}{because}"
+        return (
+            f"Declared: {self.state} by {rule}{switched}. Now: {_IN_WORDS.get(self.condition, self.condition)}{because}"
+        )
 
 
 def declarations(host: Host, outcome: Outcome, directory: str = DIRECTORY) -> dict[str, Declared]:

@@ -63,7 +63,7 @@ def switch(
         noted = files.switch(switches, check=check) if persistent else False
         if files.is_enforced():
             warnings += _against_policy(files.load, switches, found, wish)
-        elif persistent:
+        elif switches:
             warnings.append("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
     return Switched(outcome, noted, warnings)
 
