@@ -11,6 +11,7 @@ version_added: 1.0.0
 description:
   - Returns the lines of a table with a line for each host, and below it what there is to say about hosts.
   - The playbooks of this collection end with it.
+positional: name_domains, planned
 options:
   _input:
     description:
@@ -20,6 +21,12 @@ options:
     required: true
   name_domains:
     description: Whether to write a line for each domain below that of its host.
+    type: bool
+    default: false
+  planned:
+    description:
+      - Whether to show how the domains will stand when what is declared for them is enforced, instead of how they stand
+        now. Only what M(kvmops.resctrl.resctrl_info) returned can be shown so.
     type: bool
     default: false
 author:
@@ -42,7 +49,19 @@ _value:
 
 import typing as t
 
+from ansible.errors import AnsibleFilterError
+
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.summary import summary_of
+
+
+def summary(
+    results: t.Mapping[str, t.Mapping[str, t.Any]], name_domains: bool = False, planned: bool = False
+) -> list[str]:
+    """See summary_of()."""
+    try:
+        return summary_of(results, name_domains, planned)
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise AnsibleFilterError(f"kvmops.resctrl.summary: {type(exc).__name__}: {exc}") from exc
 
 
 class FilterModule:
@@ -50,4 +69,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Its name and function."""
-        return {"summary": summary_of}
+        return {"summary": summary}

@@ -32,6 +32,12 @@ options:
       - Patterns, V(*) among them, select running domains only, and may match none.
     type: list
     elements: str
+  policy:
+    description:
+      - A policy that the host is about to be given, in the form of C(/etc/kvmops-resctrl/policy.json).
+        RV(domains[].declared) is then about that policy, not about the one that the host has. What was switched
+        persistently on the host holds.
+    type: dict
 seealso:
   - module: kvmops.resctrl.resctrl_mon
   - module: kvmops.resctrl.resctrl_stats
@@ -127,7 +133,7 @@ domains:
     declared:
       description:
         - What is declared for the domain on this host, and how it stands. Null where nothing was ever declared or
-          switched persistently on the host (role C(kvmops.resctrl.monitor) or
+          switched persistently on the host (role C(kvmops.resctrl.resctrl_monitor) or
           O(kvmops.resctrl.resctrl_mon#module:persistent)).
       type: dict
       contains:
@@ -275,6 +281,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str"},
+            "policy": {"type": "dict"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
@@ -284,7 +291,10 @@ def main() -> None:
     host = Host.of_libvirt(params["uri"], params["resctrl_path"])
     try:
         outcome = query(host, params["name"])
-        declared = declarations(host, outcome)
+        declared = declarations(host, outcome, draft=params["policy"])
+    except ValueError as error:
+        module.fail_json(msg=f"policy cannot be understood: {error}")
+        return
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
@@ -296,7 +306,7 @@ def main() -> None:
             {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
             for one in outcome.results
         ],
-        "host": describe_host(host.resctrl, outcome),
+        "host": describe_host(host.resctrl, outcome, declared),
     }
     message = describe_failures(outcome.results)
     if message:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import typing as t
 
 # What can be ordered by -> the key in a row
@@ -13,6 +15,10 @@ ORDERS = {
     "total": "mbm_total_bytes_per_second",
     "local": "mbm_local_bytes_per_second",
 }
+
+
+# The keys of a row
+COLUMNS = ("host", "domain", "uuid", "status", *ORDERS.values(), "seconds", "partial", "reason")
 
 
 def rank(stats: t.Mapping[str, t.Mapping[str, t.Any]], by: str = "total") -> list[dict[str, t.Any]]:
@@ -31,6 +37,16 @@ def rank(stats: t.Mapping[str, t.Mapping[str, t.Any]], by: str = "total") -> lis
     ]
     key = ORDERS[by]
     return sorted(rows, key=lambda row: (-(row[key] if row[key] is not None else -1), row["host"], row["domain"]))
+
+
+def comma_separated(rows: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """The rows as a CSV document. A value that is not known is empty, and names in a list stand between blanks."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({**row, "partial": " ".join(row["partial"])})
+    return text.getvalue()
 
 
 def _row(host: str, name: str, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

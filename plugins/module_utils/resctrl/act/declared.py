@@ -59,18 +59,24 @@ class Declared(t.NamedTuple):
         )
 
 
-def declarations(host: Host, outcome: Outcome, directory: str = DIRECTORY) -> dict[str, Declared]:
+def declarations(
+    host: Host, outcome: Outcome, directory: str = DIRECTORY, draft: t.Mapping[str, t.Any] | None = None
+) -> dict[str, Declared]:
     """UUID -> what is declared, for the domains of a query; empty on a host without a policy.
 
-    Raises PolicyDamaged, Unreadable.
+    `draft`: a policy to look at instead of the one that the host has; what was switched persistently there holds.
+    Raises PolicyDamaged, Unreadable, and ValueError for a draft that is no policy.
     """
-    if not os.path.isdir(directory):
+    if draft is None and not os.path.isdir(directory):
         return {}
     # Not above: most hosts have no policy, and what is imported is compiled on every run of a module
     from ..decide.planning import plan
     from ..wish.files import load
+    from ..wish.policy import parse_policy
 
     policy = load(directory)
+    if draft is not None:
+        policy = parse_policy(draft)._replace(switches=policy.switches)
     wishes = policy.wishes(one for one in outcome.known if one.active)
     selected = [Selected(one.name, one, by_name=False) for one in outcome.known if one.uuid in wishes.of]
     snapshot = host.look(selected, outcome.known, wishes.whole)

@@ -62,7 +62,7 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
     by_name = {domain.name: domain for domain in domains}
     by_uuid = {domain.uuid: domain for domain in domains}
     selected: dict[str, Selected] = {}
-    for word in asked:
+    for word in _trimmed(asked, by_name):
         domain = by_name.get(word) or by_uuid.get(canonical_uuid(word))
         if domain is not None:
             selected.setdefault(domain.uuid, Selected(word, domain))
@@ -71,11 +71,16 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
                 if one.active and fnmatch.fnmatchcase(one.name, word):
                     selected.setdefault(one.uuid, Selected(word, one, by_name=False))
         else:
-            selected.setdefault(word, Selected(word, None, nearest=_nearest(word, by_name)))
+            selected.setdefault(word, Selected(word, None, nearest=nearest(word, by_name)))
     return list(selected.values())
 
 
-def _nearest(word: str, names: t.Iterable[str]) -> str:
+def _trimmed(asked: t.Iterable[str], names: t.Container[str]) -> list[str]:
+    """The words without the blanks around them, which "vm1, vm2" has, but for domains whose names are just so."""
+    return [word if word in names else word.strip() for word in asked]
+
+
+def nearest(word: str, names: t.Iterable[str]) -> str:
     """The name that looks most like a word; "" if none does."""
     # Not above: only a mistake needs it
     import difflib
@@ -89,7 +94,8 @@ def unmatched(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[str]:
     """For each pattern that no running domain matches, a sentence. All of none, "*", is nothing to be said."""
     names = [domain.name for domain in domains if domain.active]
     known = {domain.name for domain in domains}
-    patterns = [word for word in dict.fromkeys(asked) if is_pattern(word) and word not in known and word != "*"]
+    words = dict.fromkeys(_trimmed(asked, known))
+    patterns = [word for word in words if is_pattern(word) and word not in known and word != "*"]
     return [f"No running domain matches '{word}'" for word in patterns if not fnmatch.filter(names, word)]
 
 
