@@ -11,8 +11,8 @@ version_added: 1.0.0
 description:
   - Returns the options of playbooks and roles of this collection, in the form that
     M(ansible.builtin.validate_argument_spec) takes.
-  - The playbooks of this collection begin with it. They cannot leave that to Ansible, which does it from ansible-core
-    2.20 on only.
+  - The playbooks of this collection begin with it. They cannot leave it to Ansible, which does that only from
+    ansible-core 2.20 on.
 options:
   _terms:
     description: Playbooks and roles, as V(playbooks/NAME) and V(roles/NAME).

@@ -10,7 +10,7 @@ short_description: Find misspelt variables of this collection
 version_added: 1.0.0
 description:
   - Looks for variables whose names begin with C(resctrl_) and that no playbook and no role of this collection reads.
-    Which names there are is taken from the argument specifications.
+    The names that there are come from the argument specifications.
   - Facts and results that a task has registered are not looked at, so that C(register=resctrl_now) is no mistake.
   - Playbooks and roles of this collection refuse such variables before they do anything.
 options:

@@ -35,8 +35,8 @@ options:
   policy:
     description:
       - A policy that the host is about to be given, in the form of C(/etc/kvmops-resctrl/policy.json).
-      - RV(domains[].declared) then tells of that policy, not of the one that the host has. What was switched for good
-        on the host still wins.
+        RV(domains[].declared) is then about that policy, not about the one that the host has. What was switched
+        persistently on the host holds.
     type: dict
 seealso:
   - module: kvmops.resctrl.resctrl_mon
@@ -133,7 +133,7 @@ domains:
     declared:
       description:
         - What is declared for the domain on this host, and how it stands. Null where nothing was ever declared or
-          switched for good on the host (role C(kvmops.resctrl.resctrl_monitor) or
+          switched persistently on the host (role C(kvmops.resctrl.resctrl_monitor) or
           O(kvmops.resctrl.resctrl_mon#module:persistent)).
       type: dict
       contains:
@@ -146,7 +146,7 @@ domains:
           type: str
           sample: web-*
         switch:
-          description: How the domain was switched for good, which wins over the policy; null if it was not.
+          description: How the domain was switched persistently, which wins over the policy; null if it was not.
           type: str
           choices: [enabled, disabled]
         priority:

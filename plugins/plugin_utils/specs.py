@@ -26,9 +26,8 @@ def files() -> dict[str, str]:
         for name in os.listdir(playbooks)
         if name.endswith(".meta.yml")
     }
-    found.update(
-        {f"roles/{name}": os.path.join(roles, name, "meta", "argument_specs.yml") for name in os.listdir(roles)}
-    )
+    for name in os.listdir(roles):
+        found[f"roles/{name}"] = os.path.join(roles, name, "meta", "argument_specs.yml")
     return found
 
 

@@ -95,7 +95,7 @@ def _of_domain(domain: t.Mapping[str, t.Any], problems: t.Container[str]) -> lis
         found.append(f"{domain['name']} is {declared['condition']}: {declared['why']}")
     if declared.get("switch") and declared["switch"] != declared["state"]:
         found.append(
-            f"{domain['name']} is declared {declared['state']}, but was switched {declared['switch']} for good, "
+            f"{domain['name']} is declared {declared['state']}, but was switched {declared['switch']} persistently, "
             "which wins"
         )
     return found

@@ -24,39 +24,73 @@ if t.TYPE_CHECKING:
 
 _LAB = pathlib.Path(__file__).resolve().parent
 # What changes resctrl
-_CHANGES = ("mkdir", "rmdir", "write", "rename", "chmod", "chown")
+CHANGES = ("mkdir", "rmdir", "write", "rename", "chmod", "chown")
+
+
+# A /proc over the namespace's own, which stays reachable at another place
+_OVER_PROC = """
+mkdir "$1"
+mount --bind /proc "$1"
+real=$1 python=$2
+shift 2
+exec "$python" -m emulator.procfs /proc --real "$real" "$@"
+"""
 
 
 class EmulatedHost(StandinHost):
-    """Stand-in domains, an emulated resctrl, and what steers it (`control`). The emulator's profiles say which."""
+    """Stand-in domains, an emulated resctrl, and what steers it (`control`). The emulator's profiles say which.
 
-    def __init__(self, directory: pathlib.Path, profile: str = "intel-6.1", settings: Sequence[str] = ()) -> None:
+    Where the host `tells_groups`, its /proc is that of a kernel that tells each thread's group, and resctrl seems to be
+    the kernel's own; it is then mounted with `mount_options` too, such as mba_MBps.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        profile: str = "intel-6.1",
+        settings: Sequence[str] = (),
+        *,
+        tells_groups: bool = False,
+        mount_options: Sequence[str] = (),
+    ) -> None:
         super().__init__(directory)
         self.resctrl = str(directory / "resctrl")
         self.control = Control(str(directory / "control"))
         self._options = ["--profile", profile, *(word for setting in settings for word in ("--set", setting))]
-        self._emulator: subprocess.Popen[str] | None = None
+        self._proc_options = [word for option in mount_options for word in ("--option", option)]
+        self._tells_groups = tells_groups
+        self._servers: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
         super().__enter__()
         pathlib.Path(self.resctrl).mkdir()
         self.unmount()  # the machine may have a resctrl of its own
-        command = [sys.executable, "-m", "emulator", self.resctrl, *self._options]
-        command += ["--control", self.control.path, "--die-with-parent"]
-        env = {**os.environ, "PYTHONPATH": str(_LAB)}
-        self._emulator = subprocess.Popen(self.domains.argv(command), stdout=subprocess.PIPE, text=True, env=env)
-        assert self._emulator.stdout
-        if self._emulator.stdout.readline() != "ready\n":
+        try:
+            self._serve([sys.executable, "-m", "emulator", self.resctrl, *self._options])
+            if self._tells_groups:
+                real = str(self.domains.directory / "proc")
+                self._serve(["sh", "-ec", _OVER_PROC, "sh", real, sys.executable, *self._proc_options])
+        except RuntimeError:
             self.__exit__()
-            raise RuntimeError("the emulator did not start")
+            raise
         return self
+
+    def _serve(self, command: Sequence[str]) -> None:
+        """Start a filesystem. Raises RuntimeError."""
+        argv = self.domains.argv([*command, "--control", self.control.path, "--die-with-parent"])
+        env = {**os.environ, "PYTHONPATH": str(_LAB)}
+        server = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env)
+        self._servers.append(server)
+        assert server.stdout
+        if server.stdout.readline() != "ready\n":
+            raise RuntimeError(f"this did not start: {' '.join(command)}")
 
     def __exit__(self, *_exc: object) -> None:
         self.control.close()
-        if self._emulator:
+        for server in reversed(self._servers):
             # Its mount goes with the namespace
-            self._emulator.kill()
-            self._emulator.communicate()
+            server.kill()
+            server.communicate()
         super().__exit__()
 
     def run(
@@ -78,7 +112,7 @@ class EmulatedHost(StandinHost):
 
     def changes(self) -> list[Operation]:
         """What modules did to resctrl, or tried to, since the last call; what tests did themselves is not told."""
-        operations = self.control.log(*_CHANGES)
+        operations = self.control.log(*CHANGES)
         self.control.clear_log()
         ours = {int(name) for name in os.listdir("/proc/self/task")}
         return [operation for operation in operations if operation.tid not in ours]

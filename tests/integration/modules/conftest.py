@@ -5,28 +5,101 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import itertools
+import json
+import subprocess
+import time
 
 import pytest
 from emulated_host import EmulatedHost
+from modules import PYTHON, ROOT
+from waiting import wait_until
+
+# Where threads are is found out in two ways: the kernel tells a thread's group, or the threads of each group are listed
+BOTH_WAYS = ("test_resctrl_mon", "test_resctrl_mon_failures")
+
+
+def pytest_generate_tests(metafunc):
+    """What resctrl_mon does on `host` is the same either way."""
+    if "host" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in BOTH_WAYS:
+        metafunc.parametrize("host", [False, True], ids=["lists threads", "tells groups"], indirect=True)
 
 
 @pytest.fixture
 def make_host(tmp_path):
-    """Makes a host: make_host(profile of the emulator, its settings...)."""
+    """Makes a host: make_host(profile of the emulator, its settings..., options of EmulatedHost)."""
     with contextlib.ExitStack() as stack:
         numbers = itertools.count()
 
-        def make(profile="intel-6.1", *settings):
+        def make(profile="intel-6.1", *settings, **options):
             directory = tmp_path / f"host{next(numbers)}"
             directory.mkdir()
-            return stack.enter_context(EmulatedHost(directory, profile, settings))
+            return stack.enter_context(EmulatedHost(directory, profile, settings, **options))
 
         yield make
 
 
 @pytest.fixture
-def host(make_host):
+def host(request, make_host):
     """A host on which everything can be monitored."""
-    return make_host()
+    return make_host(tells_groups=getattr(request, "param", False))
+
+
+@pytest.fixture
+def sample_twice():
+    """The statistics of a domain over two samples between which something happens: sample_twice(host, name, action)."""
+
+    def sample(host, name, between):
+        host.control.clear_log()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            run = pool.submit(host.stats, name, interval=1)
+            wait_until(lambda: [one for one in host.control.log("read") if "/mon_data/" in one.path], "a sample")
+            # The rest of the sample; the next one is a second away
+            time.sleep(0.4)
+            between()
+            return run.result()
+
+    return sample
+
+
+class Agent:
+    """The command resctrl-mon on a host, with a policy of the host's own; nothing of it is the machine's."""
+
+    def __init__(self, host):
+        self.host = host
+        host.domains.own_etc()
+        # The agent reads the files of the system's libvirt
+        host.domains.path("/run/libvirt/qemu").symlink_to("test")
+
+    def declare(self, *rules, **policy):
+        """Write the policy, as role monitor does."""
+        text = json.dumps({"domains": list(rules), **policy})
+        self.host.domains.path("/etc/kvmops-resctrl/policy.json").write_text(text)
+
+    def enforces(self):
+        """Let systemd start the enforcement with the host."""
+        wants = self.host.domains.path("/etc/systemd/system/timers.target.wants")
+        (wants / "kvmops-resctrl.timer").symlink_to("/etc/systemd/system/kvmops-resctrl.timer")
+
+    def run(self, *words, **environment):
+        """(status, stdout, stderr) of the command."""
+        variables = {"PYTHONPATH": f"{ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        argv = ["env", *(f"{name}={value}" for name, value in variables.items()), PYTHON]
+        argv += [f"{ROOT}/roles/monitor/files/agent.py", "--resctrl-path", self.host.resctrl, *words]
+        done = subprocess.run(self.host.domains.argv(argv), capture_output=True, check=False, timeout=120, cwd="/")
+        return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+@pytest.fixture
+def make_agent():
+    """Makes the agent of a host: make_agent(host)."""
+    return Agent
+
+
+@pytest.fixture
+def background():
+    """Runs something beside the test: background(callable, arguments...) gives a future."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        yield pool.submit

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import datetime as dt
 import errno
 
 import pytest
-from waiting import wait_until
 
 from emulator.faults import Fault
 
@@ -298,17 +296,8 @@ def test_the_timestamp_is_utc_in_iso_8601(host):
     assert before <= dt.datetime.fromisoformat(text) <= dt.datetime.now(dt.UTC)
 
 
-def sample_twice(host, between):
-    """The statistics of a run with two samples, `between` which something happens."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        run = pool.submit(stats, host, interval=1)
-        wait_until(lambda: [one for one in host.control.log("read") if one.path.endswith(LOCAL)], "the first sample")
-        between()
-        return run.result()["vm3"]
-
-
-def test_rates_are_what_was_counted_between_two_samples(host, vm3):
-    domain = sample_twice(host, lambda: set_all(host, host.group(vm3), values=(180224, 9000000, 3750000)))
+def test_rates_are_what_was_counted_between_two_samples(host, vm3, sample_twice):
+    domain = sample_twice(host, "vm3", lambda: set_all(host, host.group(vm3), values=(180224, 9000000, 3750000)))
     rates = domain["rates"]
     assert values(domain) == (180224, 9000000, 3750000)
     assert rates["seconds"] >= 1
@@ -316,12 +305,12 @@ def test_rates_are_what_was_counted_between_two_samples(host, vm3):
     assert rates["mbm_local_bytes_per_second"] * rates["seconds"] == pytest.approx(3000000, rel=1e-5)
 
 
-def test_over_a_group_that_was_made_anew_no_rate_is_computed(host, vm3):
+def test_over_a_group_that_was_made_anew_no_rate_is_computed(host, vm3, sample_twice):
     def make_anew():
         host.remove_group(host.group(vm3))
         set_all(host, host.enable(vm3), values=(180224, 9000000, 3750000))
 
-    domain = sample_twice(host, make_anew)
+    domain = sample_twice(host, "vm3", make_anew)
     assert values(domain) == (180224, 9000000, 3750000)
     assert (domain["rates"]["mbm_total_bytes_per_second"], domain["rates"]["mbm_local_bytes_per_second"]) == (
         None,
@@ -329,8 +318,8 @@ def test_over_a_group_that_was_made_anew_no_rate_is_computed(host, vm3):
     )
 
 
-def test_over_a_counter_that_was_reset_no_rate_is_computed(host, vm3):
-    domain = sample_twice(host, lambda: host.control.set(host.group(vm3), host.cache, TOTAL, 10))
+def test_over_a_counter_that_was_reset_no_rate_is_computed(host, vm3, sample_twice):
+    domain = sample_twice(host, "vm3", lambda: host.control.set(host.group(vm3), host.cache, TOTAL, 10))
     assert domain["rates"]["mbm_total_bytes_per_second"] is None
     assert domain["rates"]["mbm_local_bytes_per_second"] == 0
 

@@ -9,8 +9,9 @@
   if resctrl were not mounted;
 - ``mounts`` shows an emulator as a filesystem of type resctrl, and ``filesystems`` lists that type; mount options that
   an emulator cannot have, such as mba_MBps, are shown if they are given as ``--option``;
-- all other files are symbolic links to those of the real /proc, so that a readlink() of exe, cwd or ns/* does not tell
-  what it tells there.
+- ``ns/pid`` reads as the PID namespace that a machine starts with, if it is the one that this program runs in;
+- all other files are symbolic links to those of the real /proc, so that a readlink() of exe, cwd or another ns/* does
+  not tell what it tells there.
 
 It can be mounted on /proc itself, in a mount namespace, if the real one can be reached at another place, ``--real``.
 """
@@ -39,6 +40,8 @@ from .mounting import FSTYPE, MOUNT_FAILURE, die_with_parent
 GROUPS = "cpu_resctrl_groups"
 RESCTRL = "nodev\tresctrl\n"
 UNMOUNTED = "res:\nmon:\n"
+# PROC_PID_INIT_INO of the kernel
+INITIAL_NAMESPACE = "pid:[4026531836]"
 FUSE_OPTIONS = ("user_id=", "group_id=", "default_permissions", "allow_other")
 
 
@@ -52,7 +55,7 @@ def _as_kernel(line: str, more: Sequence[str]) -> str:
     if fields[2] != FSTYPE:
         return line
     options = [word for word in fields[3].split(",") if not word.startswith(FUSE_OPTIONS)]
-    return " ".join([*fields[:2], "resctrl", ",".join([*options, *more]), *fields[4:]])
+    return " ".join(["resctrl", fields[1], "resctrl", ",".join([*options, *more]), *fields[4:]])
 
 
 class ProcFilesystem(mfusepy.Operations):  # type: ignore[misc]
@@ -88,8 +91,7 @@ class ProcFilesystem(mfusepy.Operations):  # type: ignore[misc]
         elif parts == ["filesystems"] or (parts[-1] == "mounts" and _is_thread(parts[:-1])):
             kind = stat.S_IFREG
         else:
-            is_directory = parts == [""] or _is_thread(parts) or (_is_thread(parts[:1]) and parts[1:] == ["task"])
-            kind = stat.S_IFDIR if is_directory else stat.S_IFLNK
+            kind = stat.S_IFDIR if _is_directory(parts) else stat.S_IFLNK
         os.lstat("/".join(parts) or ".", dir_fd=self._real)
         return kind
 
@@ -124,6 +126,10 @@ class ProcFilesystem(mfusepy.Operations):  # type: ignore[misc]
     def readlink(self, path: str) -> str:
         """Where the real file is; self is whoever asks."""
         _uid, _gid, tid = mfusepy.fuse_get_context()
+        if path.endswith("/ns/pid"):
+            namespace = os.readlink(path[1:], dir_fd=self._real)
+            ours = os.readlink("self/ns/pid", dir_fd=self._real)
+            return INITIAL_NAMESPACE if namespace == ours else namespace
         if path not in ("/self", "/thread-self"):
             return "self/mounts" if path == "/mounts" else f"{self._target}{path}"
         status = self._read(f"{tid}/status").splitlines()
@@ -162,6 +168,13 @@ class ProcFilesystem(mfusepy.Operations):  # type: ignore[misc]
 def _is_thread(parts: list[str]) -> bool:
     """Whether this is PID or PID/task/TID."""
     return all(part.isdecimal() for part in parts[::2]) and parts[1::2] in ([], ["task"]) and len(parts) in (1, 3)
+
+
+def _is_directory(parts: list[str]) -> bool:
+    """Whether this is the root or on the way to a thread, or has something that is not as in the real /proc."""
+    if parts == [""] or _is_thread(parts):
+        return True
+    return _is_thread(parts[:-1]) and (parts[-1] == "ns" or parts[1:] == ["task"])
 
 
 def main() -> int:

@@ -25,13 +25,19 @@ STARTING = "starting"
 PENDING = "pending"
 UNMONITORED = "unmonitored"
 OFF = "off"
+_IN_WORDS = {
+    PENDING: "pending, the next run of the agent sees to it",
+    UNMONITORED: "not monitored",
+    OFF: "shut off",
+}
+_SWITCHED = {"enabled": "on", "disabled": "off"}
 
 
 class Declared(t.NamedTuple):
     """What is declared for a domain, and how it stands.
 
     `state`: what the policy declares: enabled, disabled or unmanaged; `rule`: the name of its rule, None for the
-    default.  `switch`: enabled or disabled where it was switched for good, else None.
+    default.  `switch`: enabled or disabled where it was switched persistently, else None.
     `condition`: counted, waiting (for an RMID), failing, starting, pending (the next run of the agent sees to it),
     unmonitored or off; `why`: the reason for waiting and failing, else "".
     """
@@ -46,9 +52,11 @@ class Declared(t.NamedTuple):
     def in_words(self) -> str:
         """A line for a reader."""
         rule = f"rule '{self.rule}'" if self.rule else "the default"
-        switched = f", switched {self.switch} for good" if self.switch else ""
+        switched = f", but switched {_SWITCHED[self.switch]} persistently" if self.switch else ""
         because = f" ({self.why})" if self.why else ""
-        return f"Declared: {self.state} by {rule}{switched}. Now: {self.condition}{because}"
+        return (
+            f"Declared: {self.state} by {rule}{switched}. Now: {_IN_WORDS.get(self.condition, self.condition)}{because}"
+        )
 
 
 def declarations(
@@ -56,7 +64,7 @@ def declarations(
 ) -> dict[str, Declared]:
     """UUID -> what is declared, for the domains of a query; empty on a host without a policy.
 
-    `draft`: a policy to look at instead of the one that the host has; what was switched for good there holds.
+    `draft`: a policy to look at instead of the one that the host has; what was switched persistently there holds.
     Raises PolicyDamaged, Unreadable, and ValueError for a draft that is no policy.
     """
     if draft is None and not os.path.isdir(directory):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Switching domains on or off, now or for good, and what a declared policy will make of it."""
+"""Switching domains on or off, now or persistently, and what a declared policy will make of it."""
 
 from __future__ import annotations
 
 import os
 import typing as t
 
+from ..errors import PolicyDamaged
 from ..wish.store import DIRECTORY
 from .enforcement import enforce
 
@@ -18,7 +19,7 @@ if t.TYPE_CHECKING:
 
 
 class Switched(t.NamedTuple):
-    """What came of it: the run, whether anything was noted for good, and all warnings."""
+    """What came of it: the run, whether a persistent switch was noted, and all warnings."""
 
     outcome: Outcome
     noted: bool
@@ -45,6 +46,11 @@ def switch(
 
     A domain that is shut off is no failure then. Raises what enforce() does, and PolicyDamaged, Refused.
     """
+    if persistent:
+        from ..wish import files
+
+        # What cannot be noted is not to be half done
+        files.switch({}, check=True)
     ignore = ignore_inactive or persistent
     outcome = enforce(host, names, wish, reserve=reserve, prune=prune, ignore_inactive=ignore, check=check)
     noted, warnings = False, list(outcome.warnings)
@@ -53,19 +59,24 @@ def switch(
         # Not above: most hosts have no policy, and what is imported is compiled on every run
         from ..wish import files
 
-        if persistent:
-            noted = files.switch(dict.fromkeys([one.uuid for one in found], wish.enabled), check=check)
-        enforced = files.is_enforced()
-        if persistent and found and not enforced:
+        switches = dict.fromkeys([one.uuid for one in found], wish.enabled) if persistent else {}
+        noted = files.switch(switches, check=check) if persistent else False
+        if files.is_enforced():
+            warnings += _against_policy(files.load, switches, found, wish)
+        elif switches:
             warnings.append("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
-        if enforced:
-            policy = files.load()
-            if persistent and check:
-                policy = policy._replace(
-                    switches={**policy.switches, **dict.fromkeys([one.uuid for one in found], wish.enabled)}
-                )
-            warnings += contradictions(policy, found, wish)
     return Switched(outcome, noted, warnings)
+
+
+def _against_policy(
+    load: t.Callable[[], Policy], switches: t.Mapping[str, bool], domains: t.Iterable[Domain], wish: Wish
+) -> list[str]:
+    """What the policy will make of the switch; `switches` are noted now, or would be but for check mode."""
+    try:
+        policy = load()
+    except PolicyDamaged as exc:
+        return [f"The policy of this host cannot be enforced: {exc.message}"]
+    return contradictions(policy._replace(switches={**policy.switches, **switches}), domains, wish)
 
 
 def contradictions(policy: Policy, domains: t.Iterable[Domain], wish: Wish) -> list[str]:
@@ -75,11 +86,11 @@ def contradictions(policy: Policy, domains: t.Iterable[Domain], wish: Wish) -> l
         declared = policy.wish_for(domain)
         if declared is None:
             continue
-        words = ("monitored" if declared.enabled else "not monitored", _whose(policy, domain))
         if declared.enabled != wish.enabled:
+            soon = "be monitored again" if declared.enabled else "no longer be monitored"
             found.append(
-                f"Domain '{domain.name}' will soon be {words[0]} again: {words[1]} says so, and is enforced on this "
-                "host. Change that, or switch the domain for good (persistent)"
+                f"Domain '{domain.name}' will soon {soon}: {_whose(policy, domain)} says so, and is enforced on this "
+                "host. Change that, or switch the domain persistently (persistent=true)"
             )
         elif wish.enabled and declared.whole_process != wish.whole_process:
             scope = "domain" if declared.whole_process else "vcpus"

@@ -20,14 +20,14 @@ if t.TYPE_CHECKING:
     from ..observe.host import Host
 
 # A domain that starts changes some times in a row. These changes are acted on at once
-_LOOKS_AT_ONCE = 5
+_LOOKS_AT_ONCE = 3
 # A storm of changes (block jobs and guest agents rewrite the status files many times a second) costs one look a second
 _LOOK_EVERY = 1.0
-# The last look is followed by so many seconds without a change: else each change of a storm would start a run
+# The last look is followed by this many seconds without a change: else each change of a storm would start a run
 _QUIET = 1.0
 # How soon a change is noticed
 _NOTICE = 0.02
-# A run ends after so many looks: what changes meanwhile starts another
+# A run ends after this many looks: what changes meanwhile starts another
 _MOST_LOOKS = 60
 
 # Where the agent notes which lasting troubles it has reported; gone after a reboot
@@ -35,14 +35,14 @@ MEMORY = "/run/kvmops-resctrl/said.json"
 
 
 class Report(t.NamedTuple):
-    """What came of keeping up, a sentence each: what was done, who waits for an RMID, what else there is to know, and
-    what is not as declared.
+    """What came of keeping up, a sentence each: what was done, who waits for an RMID (by name), what else there is to
+    know, and what is not as declared.
 
     `last`: the last look.  `failed`: there was an error, be it news or not.
     """
 
     done: list[str]
-    waiting: list[str]
+    waiting: dict[str, str]
     warnings: list[str]
     errors: list[str]
     last: Outcome
@@ -100,7 +100,7 @@ def report_on(outcomes: t.Sequence[Outcome], resctrl: Resctrl) -> Report:
     failures = [one for one in troubles if one not in waiting]
     return Report(
         [line for outcome in outcomes for line in _done(outcome, resctrl)],
-        [f"{one.name}: {one.error}" for one in waiting],
+        {one.name: f"{one.name}: {one.error}" for one in waiting},
         list(last.warnings),
         [f"{one.name}: {one.error}" for one in failures],
         last,
@@ -117,9 +117,10 @@ def _done(outcome: Outcome, resctrl: Resctrl) -> list[str]:
 def news(report: Report, path: str = MEMORY) -> Report:
     """The report without what the last one said too: a trouble that lasts is reported once.
 
+    Of a domain that waits the sentence may change, as when it becomes the next: that it waits is no news then.
     Where nothing can be kept everything is news.
     """
-    lasting = [*report.waiting, *report.warnings, *report.errors]
+    lasting = [*map(_waits, report.waiting), *report.warnings, *report.errors]
     before = _said_before(path)
     if sorted(before) != sorted(lasting):
         try:
@@ -128,10 +129,14 @@ def news(report: Report, path: str = MEMORY) -> Report:
         except OSError:
             return report
     return report._replace(
-        waiting=[line for line in report.waiting if line not in before],
+        waiting={name: line for name, line in report.waiting.items() if _waits(name) not in before},
         warnings=[line for line in report.warnings if line not in before],
         errors=[line for line in report.errors if line not in before],
     )
+
+
+def _waits(name: str) -> str:
+    return f"{name} waits for an RMID"
 
 
 def _said_before(path: str) -> list[str]:

@@ -49,8 +49,8 @@ def cache_directories(resctrl: Resctrl, group: Group = ROOT) -> dict[int, str]:
 def cache_generations(resctrl: Resctrl) -> dict[int, str]:
     """L3 cache id -> what changes when its counters begin anew, because its CPUs went offline and came back.
 
-    The kernel makes the directories of such a cache anew in every group, and those of its sub-NUMA nodes
-    (mon_sub_L3_NN) come and go: the root's are looked at for all groups.
+    The kernel makes the directories of such a cache, and of such a sub-NUMA node (mon_sub_L3_NN), anew in every group:
+    the root's are looked at for all groups.
     """
     return {cache: _generation(path) for cache, path in cache_directories(resctrl).items()}
 
@@ -58,9 +58,10 @@ def cache_generations(resctrl: Resctrl) -> dict[int, str]:
 def _generation(directory: str) -> str:
     try:
         nodes = sorted(name for name in os.listdir(directory) if name.startswith("mon_sub_"))
-        return " ".join(f"{name}:{os.stat(os.path.join(directory, name)).st_ino}" for name in ("", *nodes))
+        numbers = [os.stat(os.path.join(directory, name)).st_ino for name in ("", *nodes)]
     except OSError:
         return GONE
+    return " ".join(map(str, numbers))
 
 
 def read_group(

@@ -131,9 +131,11 @@ class Resctrl:
     def group_of(self, pid: int, tid: int) -> Group | None:
         """The group that the kernel says a thread is in; None where it does not say (before 5.6), or it has ended."""
         try:
-            return parse_thread_groups(read_text(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups"))
+            text = read_text(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups")
         except OSError:
             return None
+        # A directory's name is a str in another way where the locale is not UTF-8
+        return parse_thread_groups(os.fsdecode(text.encode("utf-8", "surrogateescape")))
 
     @functools.cached_property
     def tells_groups(self) -> bool:

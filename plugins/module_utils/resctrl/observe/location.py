@@ -48,12 +48,14 @@ def locate(
     """
     found = Location(resctrl.groups())
     found.members = {group: frozenset() for group in found.groups if group.uuid}
+    ours = sorted(found.members)
+    found.looked_into = ours[turn % len(ours)] if ours else None
     scope = {tid: one.process.pid for one in running for tid in _in_question(one, one.domain.uuid in whole)}
     if not found.groups:
         return found
     if resctrl.tells_groups:
         _ask_threads(resctrl, found, scope)
-        _read_candidates(resctrl, found, _candidates(found, running, active, whole), turn)
+        _read_candidates(resctrl, found, _candidates(found, running, active, whole))
     else:
         _read_all(resctrl, found, scope)
     return found
@@ -91,11 +93,9 @@ def _candidates(
     return candidates
 
 
-def _read_candidates(resctrl: Resctrl, found: Location, candidates: set[Group], turn: int) -> None:
+def _read_candidates(resctrl: Resctrl, found: Location, candidates: set[Group]) -> None:
     """Read the tasks of these groups, and of the one whose turn it is."""
-    ours = sorted(found.members)
-    found.looked_into = ours[turn % len(ours)] if ours else None
-    for group in ours:
+    for group in sorted(found.members):
         if group in candidates or group == found.looked_into:
             _look_into(resctrl, found, group)
         elif not found.members[group]:

@@ -36,7 +36,7 @@ def problems(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Declar
     missing = missing_monitoring(resctrl)
     if missing:
         return [str(missing)]
-    return [
+    found = [
         *_of_the_mount(resctrl),
         *_of_the_hardware(resctrl),
         *_of_rmids(resctrl, outcome, declared),
@@ -44,6 +44,8 @@ def problems(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Declar
         *outcome.after.warnings,
         *(damage(resctrl, group) for group in sorted(outcome.after.members) if resctrl.cpus(group)),
     ]
+    # A warning may say what is found here too
+    return list(dict.fromkeys(found))
 
 
 def _of_the_mount(resctrl: Resctrl) -> list[str]:

@@ -8,7 +8,8 @@ import io
 import typing as t
 
 from ..decide.samples import per_cache, rates, totals
-from ..kernel.events import BANDWIDTH, OCCUPANCY, Sum
+from ..kernel.events import BANDWIDTH, NOT_ENABLED, OCCUPANCY, Sum
+from .text import columns, cut, pad, printable
 
 if t.TYPE_CHECKING:
     from ..observe.sampling import Statistics
@@ -16,49 +17,75 @@ if t.TYPE_CHECKING:
 TOTAL, LOCAL = BANDWIDTH
 # What a table can be sorted by, each with what is printed above its column
 SORTS = {"name": "DOMAIN", "cache": "CACHE", "total": "TOTAL/s", "local": "LOCAL/s"}
+# The columns of numbers, each with its event
+_NUMBERS = {"cache": OCCUPANCY, "total": TOTAL, "local": LOCAL}
 _BAR = 8
-_NAME = (10, 24)  # the least and the most characters of a domain's name
+_NAME = (10, 24)  # the least and the most columns of a domain's name
+_BESIDE_NAME = 36  # the columns of status and numbers, with the blanks between them
 _UNITS = ("B", "K", "M", "G", "T", "P")
+
+_Number = t.Optional[float]
 
 
 class Row(t.NamedTuple):
-    """A line of the table: bytes, and bytes per second. What is not known is None; `partial` tells known parts."""
+    """A line of the table: bytes, and bytes per second; what is not known is None.
+
+    `caches`: L3 cache id -> the bytes there.  `partial`: the columns of which a part is not known, or all of it.
+    """
 
     name: str
     status: str
-    occupancy: float | None
-    caches: t.Mapping[int, float | None]
-    total: float | None = None
-    local: float | None = None
-    partial: bool = False
+    cache: _Number
+    caches: t.Mapping[int, _Number]
+    total: _Number = None
+    local: _Number = None
+    partial: frozenset[str] = frozenset()
     note: str = ""
+
+    def number(self, column: str) -> _Number:
+        """The value of a column of numbers."""
+        return {"cache": self.cache, "total": self.total, "local": self.local}[column]
+
+
+class Table(t.NamedTuple):
+    """The lines of a table: its head, a line for each domain, and what stands below them."""
+
+    head: str
+    body: list[str]
+    foot: list[str]
+
+    @property
+    def lines(self) -> list[str]:
+        """All of them."""
+        return [self.head, *self.body, *self.foot]
 
 
 def row_of(one: Statistics) -> Row:
-    """The line of a domain. A sum of which only a part is known shows that part, marked."""
+    """The line of a domain. A sum of which only a part is known shows that part."""
     sums = totals(one.sample)
     shown = {OCCUPANCY: sums[OCCUPANCY]}
     if one.before:
         shown.update(rates(one.before, one.sample).totals)
     numbers = {event: _known(value) for event, value in shown.items()}
+    lacking = {event for event, value in shown.items() if value.value.reason not in (None, NOT_ENABLED)}
     status = one.status
     return Row(
         status.domain.name,
-        status.text.replace("Enabled (forced by ", "").rstrip(")") if status.forced_by else status.text,
+        status.forced_by or status.text,
         numbers[OCCUPANCY],
         {cache: _known(values[OCCUPANCY]) for cache, values in per_cache(one.sample).items()},
         numbers.get(TOTAL),
         numbers.get(LOCAL),
-        any(value.known is not None for value in shown.values()),
-        _note(one, sums),
+        frozenset(column for column, event in _NUMBERS.items() if event in lacking),
+        _note(one, {shown[event].value.reason or "" for event in lacking}),
     )
 
 
-def _known(value: Sum) -> float | None:
+def _known(value: Sum) -> _Number:
     return value.known if value.value.number is None else value.value.number
 
 
-def _note(one: Statistics, sums: t.Mapping[str, Sum]) -> str:
+def _note(one: Statistics, reasons: t.Iterable[str]) -> str:
     """What is to be known beside the numbers."""
     status = one.status
     notes = []
@@ -66,7 +93,6 @@ def _note(one: Statistics, sums: t.Mapping[str, Sum]) -> str:
         notes.append("starting")
     elif status.groups and status.uncounted:
         notes.append(f"not counted: vCPU {', '.join(map(str, status.uncounted))}")
-    reasons = {value.value.reason for value in sums.values() if value.value.reason} - {"disabled"}
     return "; ".join([*notes, *sorted(reasons)])
 
 
@@ -77,27 +103,47 @@ def rest_of(whole: Statistics, rows: t.Sequence[Row]) -> Row:
     """
     everything = row_of(whole)
 
-    def left(number: float | None, parts: t.Sequence[float | None]) -> float | None:
+    def left(number: _Number, parts: t.Iterable[_Number]) -> _Number:
         return None if number is None else max(0, number - sum(part or 0 for part in parts))
 
-    caches = everything.caches.items()
-    return everything._replace(
-        name="(the rest)",
-        status="",
-        occupancy=left(everything.occupancy, [row.occupancy for row in rows]),
-        caches={cache: left(size, [row.caches.get(cache) for row in rows]) for cache, size in caches},
-        total=left(everything.total, [row.total for row in rows]),
-        local=left(everything.local, [row.local for row in rows]),
-        note="",
+    return Row(
+        "(the rest)",
+        "",
+        left(everything.cache, [row.cache for row in rows]),
+        {cache: left(number, [row.caches.get(cache) for row in rows]) for cache, number in everything.caches.items()},
+        left(everything.total, [row.total for row in rows]),
+        left(everything.local, [row.local for row in rows]),
+        everything.partial.union(*(row.partial for row in rows)),
+    )
+
+
+def sum_of(rows: t.Sequence[Row]) -> Row:
+    """The line of all monitored domains together."""
+
+    def add(numbers: t.Iterable[_Number]) -> _Number:
+        known = [number for number in numbers if number is not None]
+        return sum(known) if known else None
+
+    caches = sorted({cache for row in rows for cache in row.caches})
+    return Row(
+        "(sum)",
+        "",
+        add(row.cache for row in rows),
+        {cache: add(row.caches.get(cache) for row in rows) for cache in caches},
+        add(row.total for row in rows),
+        add(row.local for row in rows),
+        frozenset().union(*(row.partial for row in rows)),
     )
 
 
 def sort_rows(rows: t.Iterable[Row], by: str) -> list[Row]:
     """By name, or the largest first; what is not known last."""
-    key = {"cache": "occupancy"}.get(by, by)
-    if key == "name":
-        return sorted(rows, key=lambda row: row.name)
-    return sorted(rows, key=lambda row: (-(getattr(row, key) if getattr(row, key) is not None else -1), row.name))
+
+    def size(row: Row) -> float:
+        number = None if by == "name" else row.number(by)
+        return -1 if number is None else number
+
+    return sorted(rows, key=lambda row: (-size(row), row.name))
 
 
 def human(number: float | None) -> str:
@@ -120,63 +166,53 @@ def bar(part: float | None, whole: int | None) -> str:
 
 def table(
     rows: t.Sequence[Row], rest: Row | None, sizes: t.Mapping[int, int], width: int = 80, by: str = "cache"
-) -> list[str]:
-    """The lines of a table, none longer than `width`: domains, their sum, and the rest of the host.
+) -> Table:
+    """The table, no line of it longer than `width` columns: domains, their sum, and the rest of the host.
 
     `sizes`: L3 cache id -> bytes. There is a bar for each cache, as long as there is room for it.
     """
-    caches = sorted({cache for row in [*rows, *([rest] if rest else [])] for cache in row.caches})
-    name = max([_NAME[0], *(min(_NAME[1], len(_printable(row.name))) for row in rows)])
-    fixed = name + 1 + 10 + 1 + 6 + 9 + 9
-    bars = caches[: max(0, (width - fixed) // (_BAR + 3))]
+    foot = [sum_of(rows), *([rest] if rest else [])]
+    caches = sorted({cache for row in [*rows, *foot] for cache in row.caches})
+    name = min(max([_NAME[0], *(columns(printable(row.name)) for row in rows)]), _NAME[1])
+    bars = caches[: max(0, (width - name - _BESIDE_NAME) // (_BAR + 3))]
     heads = [f"{title}{'*' if sort == by else ''}" for sort, title in SORTS.items()]
     titles = [f"L3 {cache} {human(sizes.get(cache))}"[: _BAR + 2] for cache in bars]
-    lines = [_line(name, [heads[0], "STATUS", heads[1], *titles, heads[2], heads[3], ""], width)]
-    lines += [_line(name, _cells(row, bars, sizes), width) for row in sort_rows(rows, by)]
-    total = _sum(rows)
-    lines += [_line(name, _cells(row, bars, sizes), width) for row in (total, rest) if row]
-    if any(row.partial for row in rows):
-        lines.append("~ a part of it is not known"[:width])
-    return lines
+
+    def line(row: Row) -> str:
+        return _line(_padded(name, _cells(row, bars, sizes)), row.note, width)
+
+    head = _line(_padded(name, [heads[0], "STATUS", heads[1], *titles, *heads[2:]]), "", width)
+    body = [line(row) for row in sort_rows(rows, by)]
+    lines = [line(row) for row in foot]
+    if any(_is_part(row, column) for row in [*rows, *foot] for column in _NUMBERS):
+        lines.append(cut("~ a part of it is not known", width))
+    return Table(head, body, lines)
+
+
+def _is_part(row: Row, column: str) -> bool:
+    return column in row.partial and row.number(column) is not None
 
 
 def _cells(row: Row, bars: t.Sequence[int], sizes: t.Mapping[int, int]) -> list[str]:
-    numbers = [human(row.occupancy), human(row.total), human(row.local)]
-    if row.partial:
-        numbers = [f"~{number}" if number != "-" else number for number in numbers]
-    shares = [bar(row.caches.get(cache), sizes.get(cache)) for cache in bars]
-    return [_printable(row.name), row.status[:10], numbers[0], *shares, *numbers[1:], row.note]
+    cache, *speeds = (f"{'~' if _is_part(row, column) else ''}{human(row.number(column))}" for column in _NUMBERS)
+    shares = [bar(row.caches.get(one), sizes.get(one)) for one in bars]
+    return [printable(row.name), row.status, cache, *shares, *speeds]
 
 
-def _line(name: int, cells: t.Sequence[str], width: int) -> str:
-    first, status, occupancy, *shares, total, local, note = cells
-    middle = "".join(f" {share:<{_BAR + 2}}" for share in shares)
-    line = f"{first[:name]:<{name}} {status:<10} {occupancy:>6}{middle} {total:>8} {local:>8}  {note}"
-    return line[:width].rstrip()
+def _padded(name: int, cells: t.Sequence[str]) -> list[str]:
+    first, status, cache, *shares, total, local = cells
+    middle = [pad(share, _BAR + 2) for share in shares]
+    return [pad(first, name), pad(status, 10), f"{cache:>6}", *middle, f"{total:>8}", f"{local:>8}"]
 
 
-def _sum(rows: t.Sequence[Row]) -> Row:
-    """The line of all monitored domains together."""
-
-    def add(numbers: t.Iterable[float | None]) -> float | None:
-        known = [number for number in numbers if number is not None]
-        return sum(known) if known else None
-
-    caches = sorted({cache for row in rows for cache in row.caches})
-    return Row(
-        "(sum)",
-        "",
-        add(row.occupancy for row in rows),
-        {cache: add(row.caches.get(cache) for row in rows) for cache in caches},
-        add(row.total for row in rows),
-        add(row.local for row in rows),
-        any(row.partial for row in rows),
-    )
-
-
-def _printable(name: str) -> str:
-    """A name without what would move the cursor or change the screen."""
-    return "".join(character if character.isprintable() else "?" for character in name)
+def _line(cells: t.Sequence[str], note: str, width: int) -> str:
+    """A line. Cells for which there is no room are left out: a part of a number would be another number."""
+    line = cut(cells[0], width)
+    for cell in cells[1:]:
+        if columns(line) + 1 + columns(cell) > width:
+            return line.rstrip()
+        line += f" {cell}"
+    return cut(f"{line}  {printable(note)}".rstrip(), width)
 
 
 def comma_separated(described: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:

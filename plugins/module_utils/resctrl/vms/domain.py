@@ -11,7 +11,7 @@ CACHETUNE = "cachetune"
 MEMORYTUNE = "memorytune"
 ENERGYTUNE = "energytune"
 
-# libvirt cuts a machine's name when it has reached so many characters (virDomainDriverGenerateMachineName)
+# libvirt cuts a machine's name when it has reached this many characters (virDomainDriverGenerateMachineName)
 _MACHINE_NAME = 64
 
 

@@ -13,18 +13,26 @@ from resctrl.tell import table
 
 from . import screen, verbs
 
+# That of the collection
 VERSION = "1.0.0"
 
 EPILOG = """\
 examples:
   resctrl-mon status                     which domains are monitored, and what is declared for them
-  resctrl-mon enable vm3                 until it stops; with --persistent whenever it runs
-  resctrl-mon disable 'build-*'
+  resctrl-mon enable vm3                 monitor vm3 until it stops; with --persistent whenever it runs
+  resctrl-mon disable 'build-*'          monitor no running domain whose name begins with build-
   resctrl-mon top                        who occupies the caches and moves most bytes, live
   resctrl-mon stats --interval 2 --csv   the same once, for a spreadsheet
+  resctrl-mon enforce --check            what has to be done to make the policy so
 
-exit status: 0 done, 1 something failed (said on stderr), 2 wrong usage
+exit status:
+  0    done
+  1    something failed, and stderr says what
+  2    the command line cannot be understood
+  130  interrupted by Ctrl-C
 """
+
+_Choices = t.Any  # argparse's own type has no public name
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,79 +44,108 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top_level.add_argument("--version", action="version", version=f"resctrl-mon {VERSION}")
-    top_level.add_argument("--resctrl-path", default=DEFAULT_PATH, help="where resctrl is mounted (%(default)s)")
+    _add_path(top_level, DEFAULT_PATH)
     choices = top_level.add_subparsers(required=True, metavar="VERB")
     _add_status(choices)
     _add_stats(choices)
     _add_top(choices)
-    _add_switches(choices)
-    enforce = choices.add_parser("enforce", help="make the policy so, once, and say what was done")
-    enforce.add_argument("--check", action="store_true", help="only say what would be done")
-    enforce.add_argument("--quiet", action="store_true", help="print only what is new since the last run")
-    enforce.add_argument("--json", action="store_true", help="print JSON")
-    enforce.set_defaults(run=verbs.enforce)
-    clear = choices.add_parser("clear", help="end all monitoring that is not libvirt's own, whatever runs")
-    clear.set_defaults(run=verbs.clear)
+    _add_enable(choices)
+    _add_disable(choices)
+    _add_enforce(choices)
+    _add_verb(choices, "clear", "end all monitoring that is not libvirt's own, whatever runs", verbs.clear)
     return top_level
 
 
-_Choices = t.Any  # argparse's own type has no public name
+def _add_verb(
+    choices: _Choices, name: str, what: str, run: t.Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = choices.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    # Both before and after the verb. Where it is not given after the verb, what was given before it holds
+    _add_path(verb, argparse.SUPPRESS)
+    verb.set_defaults(run=run)
+    return verb
+
+
+def _add_path(to: argparse.ArgumentParser, default: str) -> None:
+    to.add_argument(
+        "--resctrl-path", metavar="PATH", default=default, help=f"where resctrl is mounted ({DEFAULT_PATH})"
+    )
 
 
 def _add_status(choices: _Choices) -> None:
-    status = choices.add_parser("status", help="whether a domain is monitored, and what is declared for it")
+    what = "say whether domains are monitored, and what is declared for them"
+    status = _add_verb(choices, "status", what, verbs.status)
     _add_domain(status)
-    status.add_argument("--json", action="store_true", help="print JSON")
-    status.set_defaults(run=verbs.status)
+    _add_json(status)
 
 
 def _add_stats(choices: _Choices) -> None:
-    stats = choices.add_parser("stats", help="what was counted for a domain")
+    stats = _add_verb(choices, "stats", "say what was counted for domains", verbs.stats)
     _add_domain(stats)
-    stats.add_argument("--interval", type=_seconds, metavar="SECONDS", help="read twice, and tell rates too")
+    stats.add_argument("--interval", type=_seconds, metavar="SECONDS", help="read twice, and say the rates too")
     forms = stats.add_mutually_exclusive_group()
     forms.add_argument("--table", action="store_true", help="print a table with human units")
     forms.add_argument("--csv", action="store_true", help="print comma-separated values, in bytes")
-    forms.add_argument("--json", action="store_true", help="print JSON, with everything that is known")
-    _add_sort(stats)
-    stats.set_defaults(run=verbs.stats)
+    _add_json(forms)
 
 
 def _add_top(choices: _Choices) -> None:
-    top = choices.add_parser("top", help="a live table of all domains; q or Ctrl-C ends it")
+    top = _add_verb(choices, "top", "show a live table of the running domains; q or Ctrl-C ends it", screen.top)
     _add_domain(top)
     top.add_argument(
-        "--interval", type=_seconds, metavar="SECONDS", default=2.0, help="between two looks (%(default)s)"
+        "--interval", type=_seconds, metavar="SECONDS", default=2.0, help="between two looks (%(default)g)"
     )
-    top.add_argument("--once", action="store_true", help="print one table and end")
-    _add_sort(top)
-    top.set_defaults(run=screen.top)
+    top.add_argument("--once", action="store_true", help="print the table once, with the rates over the interval")
+    top.add_argument("--sort", choices=tuple(table.SORTS), default="cache", help="the order (%(default)s)")
 
 
-def _add_switches(choices: _Choices) -> None:
-    for word, state in (("enable", True), ("disable", False)):
-        switching = choices.add_parser(word, help=f"{word} monitoring of a running domain")
-        switching.add_argument("domain", metavar="DOMAIN", help="its name, its UUID or a shell pattern")
-        switching.add_argument("--persistent", action="store_true", help="whenever it runs, not only now")
-        switching.set_defaults(run=verbs.switch, state=state, scope="vcpus", takeover=False, leave_cpu_group=False)
-        if state:
-            switching.add_argument("--scope", choices=("vcpus", "domain"), help="what to count (%(default)s)")
-            switching.add_argument("--takeover", action="store_true", help="take threads from other programs' groups")
-            switching.add_argument(
-                "--leave-cpu-group", action="store_true", help="even where that ends the throttling by a CPU's group"
-            )
+def _add_enable(choices: _Choices) -> None:
+    enable = _add_verb(choices, "enable", "monitor running domains", verbs.enable)
+    _add_switched(enable)
+    enable.add_argument(
+        "--scope",
+        choices=("vcpus", "domain"),
+        default="vcpus",
+        help="count the vCPUs' threads, or every thread of the domain's process (%(default)s)",
+    )
+    enable.add_argument("--takeover", action="store_true", help="take threads out of other programs' monitoring groups")
+    enable.add_argument(
+        "--leave-cpu-group",
+        action="store_true",
+        help="monitor a domain even where that ends the throttling of its memory bandwidth by its CPU's group",
+    )
+
+
+def _add_disable(choices: _Choices) -> None:
+    _add_switched(_add_verb(choices, "disable", "end the monitoring of running domains", verbs.disable))
+
+
+def _add_switched(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("domain", metavar="DOMAIN", help="a name, a UUID or a shell pattern")
+    verb.add_argument("--persistent", action="store_true", help="whenever the domain runs, not only now")
+
+
+def _add_enforce(choices: _Choices) -> None:
+    enforce = _add_verb(choices, "enforce", "make the policy so, once, and say what was done", verbs.enforce)
+    kinds = enforce.add_mutually_exclusive_group()
+    kinds.add_argument("--check", action="store_true", help="change nothing, and say what would be done")
+    kinds.add_argument("--quiet", action="store_true", help="say only what is new since the last run")
+    _add_json(enforce)
 
 
 def _add_domain(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("domain", metavar="DOMAIN", nargs="?", help="its name, its UUID or a shell pattern; else all")
+    verb.add_argument("domain", metavar="DOMAIN", nargs="?", help="a name, a UUID or a shell pattern; else all domains")
 
 
-def _add_sort(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--sort", choices=tuple(table.SORTS), default="cache", help="order of a table (%(default)s)")
+def _add_json(to: argparse._ActionsContainer) -> None:
+    to.add_argument("--json", action="store_true", help="print JSON, with everything that is known")
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError("give seconds between 0 and 3600")
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds between 0 and 3600")
     return seconds

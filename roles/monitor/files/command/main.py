@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import typing as t
 
@@ -20,14 +21,17 @@ from .say import fail
 
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
-    """Run the command. Exit status: 0 done, 1 something failed (said on stderr), 2 wrong usage."""
+    """Run the command; the exit status, as --help tells it."""
     for stream in (sys.stdout, sys.stderr):
         # A domain's name may hold what the locale cannot say
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        # Here, where it can still be noticed that nobody reads
+        sys.stdout.flush()
+        return status
     except ResctrlError as exc:
         return fail(exc)
     except BrokenPipeError:
@@ -35,4 +39,4 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        return 0
+        return 128 + signal.SIGINT

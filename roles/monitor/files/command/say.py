@@ -10,6 +10,7 @@ import sys
 import typing as t
 
 from resctrl.tell.domains import describe_failures
+from resctrl.tell.text import printable
 
 if t.TYPE_CHECKING:
     from resctrl.decide.outcome import Result
@@ -21,7 +22,7 @@ _OPTIONS = {
     "(scope=domain)": "(--scope domain)",
     "(takeover=true)": "(--takeover)",
     "(leave_cpu_group=true)": "(--leave-cpu-group)",
-    "switch the domain for good (persistent)": "switch the domain for good (--persistent)",
+    "(persistent=true)": "(--persistent)",
     "Run as root (become: true)": "Run it as root",
 }
 
@@ -33,9 +34,14 @@ def in_our_words(text: str) -> str:
     return text
 
 
+def say(line: str) -> None:
+    """Print a line. A domain's name cannot change the screen."""
+    print(printable(line))
+
+
 def fail(error: ResctrlError | str) -> int:
     """Say on stderr what went wrong; the exit status."""
-    print(f"error: {in_our_words(str(error))}", file=sys.stderr)
+    print(printable(f"error: {in_our_words(str(error))}"), file=sys.stderr)
     return 1
 
 
@@ -48,10 +54,11 @@ def fail_for(results: t.Sequence[Result]) -> int:
 def warn(warnings: t.Iterable[str]) -> None:
     """Say something on stderr that is no failure."""
     for warning in warnings:
-        print(f"warning: {in_our_words(warning)}", file=sys.stderr)
+        print(printable(f"warning: {in_our_words(warning)}"), file=sys.stderr)
 
 
 def print_json(value: t.Any) -> None:  # noqa: ANN401  # anything that JSON can say
     """Print for machines."""
-    json.dump(value, sys.stdout, indent=1, ensure_ascii=False)
+    # In ASCII it is JSON whatever the encoding of stdout is
+    json.dump(value, sys.stdout, indent=1)
     print()

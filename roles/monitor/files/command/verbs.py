@@ -23,7 +23,7 @@ from resctrl.tell.statistics import describe_statistics
 from resctrl.vms.files import changed_at
 
 from . import screen
-from .say import fail, fail_for, in_our_words, print_json, warn
+from .say import fail, fail_for, in_our_words, print_json, say, warn
 
 if t.TYPE_CHECKING:
     import argparse
@@ -63,11 +63,11 @@ def _print_status(results: t.Iterable[Result], named: bool, declared: t.Mapping[
     for result in results:
         if result.status:
             if named:
-                print(f"Domain: '{result.status.domain.name}'")
-            print(f"RDT Monitoring Status: {result.status.text}")
+                say(f"Domain: '{result.status.domain.name}'")
+            say(f"RDT Monitoring Status: {result.status.text}")
             found = declared.get(result.status.domain.uuid)
             if found:
-                print(f"  {found.in_words()}")
+                say(f"  {in_our_words(found.in_words())}")
 
 
 def stats(options: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ def stats(options: argparse.Namespace) -> int:
     host, outcome = _query(options)
     warn(check_values(host.resctrl))
     if options.table:
-        return screen.print_table(host, outcome, options)
+        return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
     counted = {
         one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after)
         for one in statistics(host.resctrl, outcome.statuses, options.interval)
@@ -86,9 +86,9 @@ def stats(options: argparse.Namespace) -> int:
         print(table.comma_separated(counted), end="")
     else:
         for name, values in counted.items():
-            print(f"Domain: '{name}'")
+            say(f"Domain: '{name}'")
             for line in _in_the_rfcs_form(values):
-                print(f"  {line}")
+                say(f"  {line}")
     return fail_for(outcome.results)
 
 
@@ -105,17 +105,26 @@ def _number(number: float | None, reason: str | None) -> str:
     return f"null ({reason})" if number is None else f"{number:.0f}"
 
 
-def switch(options: argparse.Namespace) -> int:
-    """Enable or disable."""
+def enable(options: argparse.Namespace) -> int:
+    """Monitor domains."""
+    return _switch(options, Wish(True, options.scope == "domain", options.takeover, options.leave_cpu_group))
+
+
+def disable(options: argparse.Namespace) -> int:
+    """Monitor domains no longer."""
+    return _switch(options, Wish(False))
+
+
+def _switch(options: argparse.Namespace, wish: Wish) -> int:
     host = Host.of_files(options.resctrl_path)
-    wish = Wish(options.state, options.scope == "domain", options.takeover, options.leave_cpu_group)
     switched = switching.switch(host, [options.domain], wish, persistent=options.persistent)
     results = switched.outcome.results
-    _print_status([one for one in results if not one.error], named=len(results) > 1, declared={})
     for one in results:
         if options.persistent and one.status and not one.error and not one.status.domain.active:
-            verb = "monitored" if options.state else "not monitored"
-            print(f"Domain '{one.name}' is shut off: it will be {verb} whenever it starts.")
+            monitored = "monitored" if wish.enabled else "not monitored"
+            say(f"Domain '{one.name}' is shut off: it will be {monitored} whenever it starts.")
+        elif not one.error:
+            _print_status([one], named=len(results) > 1, declared={})
     warn(switched.warnings)
     return fail_for(results)
 
@@ -129,25 +138,37 @@ def enforce(options: argparse.Namespace) -> int:
         outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
     report = upkeep.report_on(outcomes, host.resctrl)
     if options.json:
-        last = [describe_domain(result, host.resctrl) for result in report.last.results]
-        lists = {"done": report.done, "waiting": report.waiting, "warnings": report.warnings, "errors": report.errors}
-        print_json({**lists, "domains": last})
+        _print_report(report, host.resctrl)
         return int(report.failed)
     if options.quiet:
         report = upkeep.news(report)
-    for line in [*report.done, *report.waiting]:
-        print(in_our_words(line))
+    if options.check and report.done:
+        say("Nothing was changed. This would be done:")
+    for line in [*report.done, *report.waiting.values()]:
+        say(in_our_words(line))
     if report.idle and not options.quiet:
-        print("Everything is as declared.")
+        say("Everything is as declared.")
     warn(report.warnings)
     for line in report.errors:
         fail(line)
     return int(report.failed)
 
 
+def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
+    print_json(
+        {
+            "done": report.done,
+            "waiting": list(report.waiting.values()),
+            "warnings": report.warnings,
+            "errors": report.errors,
+            "domains": [describe_domain(result, resctrl) for result in report.last.results],
+        }
+    )
+
+
 def clear(options: argparse.Namespace) -> int:
     """End all monitoring of ours."""
     resctrl = Resctrl(options.resctrl_path)
     for group in upkeep.clear(resctrl):
-        print(f"Removed {resctrl.path(group)}")
+        say(f"Removed {resctrl.path(group)}")
     return 0

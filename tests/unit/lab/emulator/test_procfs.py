@@ -138,8 +138,13 @@ def test_it_has_whatever_proc_has(machine, sleeper):
     assert (machine.proc / f"{sleeper.pid}/cmdline").read_bytes() == b"sleep\x001000\x00"
     assert os.listdir(machine.proc / f"{sleeper.pid}/task") == [str(sleeper.pid)]
     assert "0" in os.listdir(machine.proc / f"{sleeper.pid}/fd")
-    assert os.stat(machine.proc / f"{sleeper.pid}/ns/pid").st_ino == os.stat(f"/proc/{sleeper.pid}/ns/pid").st_ino
+    assert os.stat(machine.proc / f"{sleeper.pid}/ns/mnt").st_ino == os.stat(f"/proc/{sleeper.pid}/ns/mnt").st_ino
     assert (machine.proc / "version").read_text() == pathlib.Path("/proc/version").read_text()
+
+
+def test_who_is_in_its_pid_namespace_seems_to_be_in_the_machines(machine, sleeper):
+    assert os.readlink(machine.proc / f"{sleeper.pid}/ns/pid") == "pid:[4026531836]"
+    assert os.readlink(machine.proc / "self/ns/pid") == "pid:[4026531836]"
 
 
 @pytest.mark.parametrize("path", ["no", "999999999", "999999999/task/1/cpu_resctrl_groups", "self/task/1/comm"])

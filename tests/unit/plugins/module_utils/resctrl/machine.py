@@ -131,6 +131,9 @@ class Kernel(Resctrl):
             tid for tid, where in self.where.items() if where == group or (not group.mon and where.parent == group)
         )
 
+    def group_of(self, _pid: int, tid: int) -> Group:
+        return self.where.get(tid, ROOT)
+
     def _step(self, kind: str, group: Group, tid: int = 0) -> None:
         if not self.held:
             raise AssertionError("a change without the lock")

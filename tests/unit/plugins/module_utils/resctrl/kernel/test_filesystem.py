@@ -116,6 +116,16 @@ def test_the_kernel_tells_the_group_of_a_thread(resctrl):
 # -- generations -------------------------------------------------------------------------------------------------------
 
 
+def test_a_generation_is_told_by_the_time_of_the_mount_and_the_inode(resctrl):
+    group = Group("COS1", "m")
+    time, inode = os.stat(resctrl.root).st_ctime_ns, os.stat(resctrl.path(group)).st_ino
+    assert resctrl.generation(group) == f"{time}-{inode}"
+
+
+def test_what_is_not_mounted_has_no_time(tmp_path):
+    assert Resctrl(str(tmp_path / "missing")).generation_of_mount() == 0
+
+
 def test_a_group_made_anew_has_another_generation(resctrl):
     resctrl.create(OURS)
     first = resctrl.generation(OURS)

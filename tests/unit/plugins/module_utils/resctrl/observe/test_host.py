@@ -21,6 +21,7 @@ from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.
 )
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
     LIBVIRT,
+    host,
     hosts,
     uuid,
     vm,
@@ -141,10 +142,10 @@ def test_a_group_that_cannot_be_read_is_not_judged(scene, monkeypatch):
 
 
 def test_what_the_kernel_refused_limits_the_rmids(scene):
-    host = Host(Libvirt([], scene.find, Threads({})), scene.kernel)
-    assert host.look([], []).num_rmids == 16
-    assert host.look([], [], most_rmids=3).num_rmids == 3
-    assert host.look([], [], most_rmids=99).num_rmids == 16
+    look = Host(Libvirt([], scene.find, Threads({})), scene.kernel).look
+    assert look([], []).num_rmids == 16
+    assert look([], [], most_rmids=3).num_rmids == 3
+    assert look([], [], most_rmids=99).num_rmids == 16
 
 
 def test_a_snapshot_has_the_machines_of_all_that_run_and_whether_the_kernel_throttles(scene):
@@ -157,15 +158,35 @@ def test_a_snapshot_has_the_machines_of_all_that_run_and_whether_the_kernel_thro
 @given(hosts())
 def test_any_host_is_seen_as_it_is(tmp_path_factory, snapshot):
     kernel = Kernel.of(snapshot, tmp_path_factory.mktemp("kernel"))
-    host = host_of(snapshot, kernel)
-    known = host.source.known
+    found = host_of(snapshot, kernel)
+    known = found.source.known
     every = {one.uuid for one in known}
-    seen = host.look(select([one.name for one in known], known), known, whole=every)
+    seen = found.look(select([one.name for one in known], known), known, whole=every)
     assert (seen.running, seen.groups, seen.members) == (snapshot.running, snapshot.groups, snapshot.members)
     assert all(seen.group_of(tid) == snapshot.group_of(tid) for one in seen.running for tid in one.process.threads)
     # Threads of programs that cannot be seen keep a group from being judged, unless its domain was looked at
     assert seen.stale | seen.unjudged == snapshot.stale
     assert not [group for group in seen.unjudged if seen.process_of(group.uuid) or not snapshot.members[group]]
+
+
+@pytest.mark.parametrize("interval", [1, 60, 61, 600])
+def test_each_group_has_its_turn_to_be_looked_into_at_whatever_interval_runs_come(tmp_path, interval):
+    """So a stranger is found in a group that is complete. Here there is one in each."""
+    machines = [vm(number, others=0) for number in range(1, 13)]
+    ours = {group_for(one.domain.uuid, ROOT): {*one.process.vcpus.values()} for one in machines}
+    kernel = Kernel.of(host(*machines, members=ours), tmp_path)
+    kernel.where.update({7 + number: group for number, group in enumerate(ours)})
+    kernel.tells_groups = True
+    seconds = [0.5]
+    source = host_of(host(*machines), kernel).source
+    found = Host(source, kernel, clock=lambda: seconds[0])
+    known = source.known
+    looked_into = set()
+    for _run in range(200):
+        seconds[0] += interval
+        snapshot = found.look(select(["*"], known), known)
+        looked_into |= {group for group, tids in snapshot.members.items() if min(tids) < 1000}
+    assert looked_into == set(ours)
 
 
 # -- a query -----------------------------------------------------------------------------------------------------------
@@ -179,15 +200,15 @@ def _as_root(monkeypatch):
 @pytest.mark.usefixtures("_as_root")
 def test_a_domain_that_starts_or_stops_is_no_failure_of_a_query(scene):
     scene.absent = errors.DomainStarting("It is starting", hint="Run again")
-    host = Host(Libvirt([vm(1).domain], scene.find, Threads({})), scene.kernel)
-    (result,) = query(host, None).results
+    found = Host(Libvirt([vm(1).domain], scene.find, Threads({})), scene.kernel)
+    (result,) = query(found, None).results
     assert (result.error, result.msg, result.status.starting) == (None, "It is starting. Run again", True)
 
 
 @pytest.mark.usefixtures("_as_root")
 def test_an_unknown_name_is_told_in_libvirts_words(scene):
-    host = Host(Libvirt([vm(1).domain], scene.find, Threads({})), scene.kernel)
-    (result,) = query(host, ["vm9"]).results
+    found = Host(Libvirt([vm(1).domain], scene.find, Threads({})), scene.kernel)
+    (result,) = query(found, ["vm9"]).results
     assert str(result.error) == "Domain not found: no domain with matching name 'vm9'"
     assert (result.name, result.status) == ("vm9", None)
 
@@ -196,8 +217,8 @@ def test_an_unknown_name_is_told_in_libvirts_words(scene):
 def test_without_names_every_domain_is_told(scene):
     off = vm(2).domain._replace(active=False)
     scene.kernel.there.add(LIBVIRT)
-    host = Host(Libvirt([vm(1).domain, off], scene.find, Threads({})), scene.kernel)
-    assert [(one.name, one.status.text) for one in query(host, None).results] == [
+    found = Host(Libvirt([vm(1).domain, off], scene.find, Threads({})), scene.kernel)
+    assert [(one.name, one.status.text) for one in query(found, None).results] == [
         ("vm1", "Disabled"),
         ("vm2", "Disabled"),
     ]
