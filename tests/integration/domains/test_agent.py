@@ -121,7 +121,7 @@ def test_priorities_decide_who_is_counted_and_the_next_in_line_follows(hv, agent
     status, out, _err = agent("enforce")
     assert status == 0
     assert set(hv.groups()) == {hv.ours("vm6"), hv.ours("vm3")}
-    assert "vm4: Out of RMIDs: of 4 none is left for domain 'vm4'. It is the next to be monitored when one is free" in out
+    assert "vm4: Out of RMIDs: of 4 none is left for domain 'vm4'. It is the next to be monitored" in out
     assert agent("status", "vm4") == (0, "RDT Monitoring Status: Disabled\n", "")
     hv.virsh("destroy", "vm3")
     agent("enforce")
