@@ -257,7 +257,7 @@ def containered_fixture(hv):
     """libvirtd and its domains run in a PID namespace of their own, as in a container that shares /run/libvirt."""
     hv.kill_libvirtd()
     argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "libvirtd", "--pid-file", "/run/inner.pid"]
-    with subprocess.Popen(hv.host.argv(argv)) as process:
+    with subprocess.Popen(hv.host.argv(argv)):
         listed = ["virsh", "--quiet", "--connect", "qemu:///system", "list"]
         wait_until(lambda: hv.host.run(listed, check=False).returncode == 0, "libvirtd in its namespace answers")
         yield
