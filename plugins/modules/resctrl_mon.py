@@ -87,7 +87,7 @@ options:
     description:
       - Whether to keep the state on the host, by the domain's UUID, so that it is enforced whenever the domain starts.
         A domain that is shut off is then no failure.
-      - The role C(kvmops.resctrl.monitor) enforces it. Without it, the module warns.
+      - The role C(kvmops.resctrl.resctrl_monitor) enforces it. Without it, the module warns.
     type: bool
     default: false
 notes:
@@ -96,7 +96,7 @@ notes:
   - Where one domain fails, the others get all that can be done.
   - A domain that is just starting is waited for, up to ten seconds, if it was asked for by name. If a pattern stands
     for it, it is left to the next run.
-  - On a host with a policy (role C(kvmops.resctrl.monitor)) the module warns where the policy will undo what it does.
+  - On a host with a policy (role C(kvmops.resctrl.resctrl_monitor)) the module warns where the policy will undo what it does.
 seealso:
   - module: kvmops.resctrl.resctrl_stats
   - module: kvmops.resctrl.resctrl_info

@@ -22,7 +22,7 @@ SWITCHES = "/etc/kvmops-resctrl/switches.json"
 # Where the agent notes what it has reported
 MEMORY = "/run/kvmops-resctrl"
 ENVIRONMENT = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE=1")
-COMMAND = (*ENVIRONMENT, "python3", f"{ROOT}/roles/monitor/files/agent.py")
+COMMAND = (*ENVIRONMENT, "python3", f"{ROOT}/roles/resctrl_monitor/files/agent.py")
 
 
 @pytest.fixture(name="agent")
@@ -39,7 +39,7 @@ def agent_fixture(hv):
 
 @pytest.fixture(name="declare")
 def declare_fixture(hv):
-    """Write the policy file, as role monitor does."""
+    """Write the policy file, as role resctrl_monitor does."""
 
     def write(**policy):
         hv.host.run(["mkdir", "-p", "/etc/kvmops-resctrl"])
@@ -372,7 +372,7 @@ def test_a_persistent_switch_may_be_for_a_domain_that_is_shut_off(hv):
 @pytest.mark.usefixtures("agent")
 def test_a_persistent_switch_warns_where_nothing_enforces_it(hv):
     warnings = hv.enable("vm3", persistent=True)["warnings"]
-    assert "apply the role kvmops.resctrl.monitor" in json.dumps(warnings)
+    assert "apply the role kvmops.resctrl.resctrl_monitor" in json.dumps(warnings)
 
 
 @pytest.mark.usefixtures("agent")

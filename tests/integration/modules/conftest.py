@@ -74,7 +74,7 @@ class Agent:
         host.domains.path("/run/libvirt/qemu").symlink_to("test")
 
     def declare(self, *rules, **policy):
-        """Write the policy, as role monitor does."""
+        """Write the policy, as role resctrl_monitor does."""
         text = json.dumps({"domains": list(rules), **policy})
         self.host.domains.path("/etc/kvmops-resctrl/policy.json").write_text(text)
 
@@ -87,7 +87,7 @@ class Agent:
         """(status, stdout, stderr) of the command."""
         variables = {"PYTHONPATH": f"{ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE": "1", **environment}
         argv = ["env", *(f"{name}={value}" for name, value in variables.items()), PYTHON]
-        argv += [f"{ROOT}/roles/monitor/files/agent.py", "--resctrl-path", self.host.resctrl, *words]
+        argv += [f"{ROOT}/roles/resctrl_monitor/files/agent.py", "--resctrl-path", self.host.resctrl, *words]
         done = subprocess.run(self.host.domains.argv(argv), capture_output=True, check=False, timeout=120, cwd="/")
         return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 

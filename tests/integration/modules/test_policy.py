@@ -114,7 +114,7 @@ def test_a_persistent_switch_that_nothing_enforces_says_so(host, make_agent):
     host.domains.add("vm1")
     make_agent(host)
     assert says(host, "enabled", persistent=True) == [
-        "Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor"
+        "Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.resctrl_monitor"
     ]
     switches = host.domains.path("/etc/kvmops-resctrl/switches.json")
     assert json.loads(switches.read_text()) == {host.domains["vm1"].uuid: "enabled"}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role monitor and its units on a full host: what is hard to say in a molecule scenario. The tests build upon each
+"""The role resctrl_monitor and its units on a full host: what is hard to say in a molecule scenario. The tests build upon each
 other, from a fresh host to one that is given up.
 """
 
@@ -161,9 +161,9 @@ def test_the_keyword_check_mode_works_on_a_fresh_host_and_changes_nothing(host, 
     roles = [
         include("import", "host"),
         include("include", "host"),
-        include("import", "monitor", monitor_default="enabled"),
-        include("include", "monitor", monitor_default="enabled"),
-        include("include", "monitor", monitor_state="absent"),
+        include("import", "monitor", resctrl_monitor_default="enabled"),
+        include("include", "monitor", resctrl_monitor_default="enabled"),
+        include("include", "monitor", resctrl_monitor_state="absent"),
     ]
     tasks = roles if keys else [{"block": roles, "check_mode": True}]
     status, out = play(tasks=tasks, **keys)
@@ -176,10 +176,10 @@ def test_the_keyword_check_mode_works_on_a_fresh_host_and_changes_nothing(host, 
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        ({"monitor_domains": [{"name": "vm3", "sate": "disabled"}]}, "sate"),
-        ({"monitor_domains": [{"name": "vm3", "priority": "high"}]}, "priority"),
-        ({"monitor_domains": [{"name": ""}]}, "An entry of monitor_domains has an empty name."),
-        ({"monitor_reserve_rmids": -1}, "monitor_reserve_rmids is -1. A number of RMIDs cannot be negative."),
+        ({"resctrl_monitor_domains": [{"name": "vm3", "sate": "disabled"}]}, "sate"),
+        ({"resctrl_monitor_domains": [{"name": "vm3", "priority": "high"}]}, "priority"),
+        ({"resctrl_monitor_domains": [{"name": ""}]}, "An entry of resctrl_monitor_domains has an empty name."),
+        ({"resctrl_monitor_reserve_rmids": -1}, "resctrl_monitor_reserve_rmids is -1. A number of RMIDs cannot be negative."),
     ],
     ids=["a misspelt key", "a priority that is no number", "an empty name", "a negative reserve"],
 )
@@ -193,14 +193,14 @@ def test_a_policy_that_cannot_be_meant_is_refused_before_it_is_written(host, pla
 
 
 def test_numbers_may_be_given_as_strings(host, apply):
-    apply(monitor_default="enabled", monitor_reserve_rmids="0", monitor_domains=[{"name": "vm3", "priority": "10"}])
+    apply(resctrl_monitor_default="enabled", resctrl_monitor_reserve_rmids="0", resctrl_monitor_domains=[{"name": "vm3", "priority": "10"}])
     declared = json.loads(host.run(["cat", POLICY]).stdout)
     assert (declared["reserve_rmids"], declared["domains"]) == (0, [{"name": "vm3", "priority": 10}])
     assert len(counted(host, "vm3")) == 2
 
 
 def test_modes_and_owners_are_repaired_and_what_older_versions_had_is_removed(host, apply):
-    apply(monitor_default="enabled")
+    apply(resctrl_monitor_default="enabled")
     damaged = {f"{LIBRARY}/errors.py": "644", COMMAND: "755", POLICY: "600", SERVICE: "644", f"{LIBRARY}/act": "755"}
     for path in damaged:
         host.run(["chmod", "777", path])
@@ -210,16 +210,16 @@ def test_modes_and_owners_are_repaired_and_what_older_versions_had_is_removed(ho
         write(host, path, "")
     host.run(["rm", f"{LIBRARY}/wish/policy.py"])
     write(host, f"{LIBRARY}/kernel/info.py", "damaged")
-    assert "changed=0" not in apply(monitor_default="enabled")
+    assert "changed=0" not in apply(resctrl_monitor_default="enabled")
     for path, mode in damaged.items():
         assert host.run(["stat", "--format=%U:%G %a", path]).stdout.strip() == f"root:root {mode}", path
     assert not [path for path in (*older, f"{LIBRARY}/older") if exists(host, path)]
     assert host.run([COMMAND, "status", "vm3"]).stdout == "RDT Monitoring Status: Enabled\n"
-    assert "changed=0" in apply(monitor_default="enabled")
+    assert "changed=0" in apply(resctrl_monitor_default="enabled")
 
 
 def test_a_storm_of_changes_costs_a_look_a_second_and_hides_no_change(host, apply):
-    apply(monitor_default="enabled")
+    apply(resctrl_monitor_default="enabled")
     runs = "/run/kvmops-resctrl/runs"
     drop_in = "/run/systemd/system/kvmops-resctrl.service.d/count.conf"
     write(host, drop_in, f"[Service]\nExecStopPost=/bin/sh -c 'echo run >>{runs}'\n")
@@ -251,7 +251,7 @@ def test_a_storm_of_changes_costs_a_look_a_second_and_hides_no_change(host, appl
 @pytest.mark.parametrize("watch", ["kvmops-resctrl.path", "kvmops-resctrl.timer"])
 def test_a_domain_that_takes_long_to_start_is_counted_when_it_is_up(host, apply, watch):
     """Each of the two watches alone does it."""
-    apply(monitor_default="enabled")
+    apply(resctrl_monitor_default="enabled")
     other = ({"kvmops-resctrl.path", "kvmops-resctrl.timer"} - {watch}).pop()
     write(host, "/var/lib/libvirt/slow", SLOW, mode="755")
     slow = domain_xml("vm1", uuid=UUIDS["vm1"], kvm=host.has_kvm())
@@ -274,7 +274,7 @@ def test_a_domain_that_takes_long_to_start_is_counted_when_it_is_up(host, apply,
 
 
 def test_an_error_that_lasts_is_in_the_journal_once_and_the_unit_stays_failed(host, apply):
-    apply(monitor_default="enabled")
+    apply(resctrl_monitor_default="enabled")
     (thread, _other) = counted(host, "vm3")
     host.run(["mkdir", "/sys/fs/resctrl/mon_groups/pqos-1"])
     host.run(["tee", "/sys/fs/resctrl/mon_groups/pqos-1/tasks"], input=str(thread))
@@ -303,7 +303,7 @@ def test_an_error_that_lasts_is_in_the_journal_once_and_the_unit_stays_failed(ho
 @pytest.mark.parametrize("command", ["new", "older", "missing"])
 def test_everything_is_removed_from_a_host_that_has_no_libvirt_any_more(host, apply, command):
     host.run(["systemctl", "start", "libvirtd"])
-    apply(monitor_default="enabled")
+    apply(resctrl_monitor_default="enabled")
     host.run([COMMAND, "enable", "--persistent", "vm3"])
     if command == "older":
         write(host, COMMAND, "#!/bin/sh\necho \"invalid choice: 'clear'\" >&2\nexit 2\n", mode="755")
@@ -315,8 +315,8 @@ def test_everything_is_removed_from_a_host_that_has_no_libvirt_any_more(host, ap
     module = "/usr/lib/python3/dist-packages/libvirt.py"
     host.run(["mv", module, f"{module}.away"])
     try:
-        assert "changed=0" not in apply(monitor_state="absent")
-        assert "changed=0" in apply(monitor_state="absent")
+        assert "changed=0" not in apply(resctrl_monitor_state="absent")
+        assert "changed=0" in apply(resctrl_monitor_state="absent")
     finally:
         host.run(["mv", f"{module}.away", module])
     assert not [path for path in (*EVERYTHING, stray) if exists(host, path)]

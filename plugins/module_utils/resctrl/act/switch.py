@@ -64,7 +64,7 @@ def switch(
         if files.is_enforced():
             warnings += _against_policy(files.load, switches, found, wish)
         elif switches:
-            warnings.append("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
+            warnings.append("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.resctrl_monitor")
     return Switched(outcome, noted, warnings)
 
 

@@ -53,5 +53,5 @@ def switch(changes: t.Mapping[str, bool], directory: str = DIRECTORY, *, check: 
 
 
 def is_enforced() -> bool:
-    """Whether something on this host makes the policy so when a domain starts (role monitor)."""
+    """Whether something on this host makes the policy so when a domain starts (role resctrl_monitor)."""
     return os.path.lexists(_ENFORCER)
