@@ -1,0 +1,72 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
+#
+# Completion of resctrl-mon: verbs, options, what options can be, and the names of running domains.
+
+_resctrl_mon_verb() {
+    local number
+    for ((number = 1; number < COMP_CWORD; number++)); do
+        case ${COMP_WORDS[number]} in
+            --resctrl-path) ((number++)) ;;
+            -*) ;;
+            *)
+                printf '%s' "${COMP_WORDS[number]}"
+                return
+                ;;
+        esac
+    done
+}
+
+_resctrl_mon_options() {
+    case $1 in
+        '') printf '%s' '--version' ;;
+        status) printf '%s' '--json' ;;
+        stats) printf '%s' '--interval --table --csv --json' ;;
+        top) printf '%s' '--interval --once --sort' ;;
+        enable) printf '%s' '--persistent --scope --takeover --leave-cpu-group' ;;
+        disable) printf '%s' '--persistent' ;;
+        enforce) printf '%s' '--check --quiet --json' ;;
+    esac
+    printf '%s' ' --resctrl-path --help'
+}
+
+# The running domains whose names begin with $1. libvirt keeps a file for each.
+_resctrl_mon_domains() {
+    local file
+    for file in /run/libvirt/qemu/*.xml; do
+        file=${file##*/}
+        file=${file%.xml}
+        if [[ $file != '*' && $file == "$1"* ]]; then COMPREPLY+=("$(printf '%q' "$file")"); fi
+    done
+}
+
+_resctrl_mon() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb
+    local words=''
+    COMPREPLY=()
+    verb=$(_resctrl_mon_verb)
+    case $before in
+        --resctrl-path)
+            mapfile -t COMPREPLY < <(compgen -d -- "$word")
+            return
+            ;;
+        --interval) return ;;
+        --sort) words='name cache total local' ;;
+        --scope) words='vcpus domain' ;;
+        *)
+            if [[ $word == -* ]]; then
+                words=$(_resctrl_mon_options "$verb")
+            elif [[ -z $verb ]]; then
+                words='status stats top enable disable enforce clear'
+            elif [[ $verb != enforce && $verb != clear ]]; then
+                _resctrl_mon_domains "$word"
+                return
+            fi
+            ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+
+complete -F _resctrl_mon resctrl-mon
