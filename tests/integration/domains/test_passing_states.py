@@ -113,6 +113,13 @@ def test_a_query_and_statistics_of_a_domain_that_is_starting_succeed(hv, slow):
     assert values["cmt"] is None
 
 
+def test_a_domain_that_is_up_and_paused_is_not_starting(hv):
+    hv.host.define(domain_xml("paused", kvm=hv.host.has_kvm()))
+    hv.virsh("start", "--paused", "--domain", "paused")
+    assert only(hv.enable("paused"))["vcpus"]["counted"] == [0, 1]
+    assert not hv.query("paused")["starting"]
+
+
 # -- by way of a wrapper -----------------------------------------------------------------------------------------------
 
 
