@@ -9,7 +9,7 @@ import contextlib
 import subprocess
 
 import pytest
-from modules import only, run_module, succeeded, warnings
+from modules import AGENT, only, run_module, succeeded, warnings
 from waiting import wait_until
 
 from hosts import Cachetune, domain_xml
@@ -112,6 +112,18 @@ def test_domains_in_a_container_are_monitored_from_the_host(shared):
 def test_every_thread_of_a_domain_in_a_container_is_counted_with_scope_domain(shared):
     shared.enable("vm1", scope="domain")
     assert shared.groups() == {shared.ours("vm1"): set(shared.threads("vm1"))}
+
+
+def test_the_agent_on_the_host_keeps_domains_in_a_container_as_declared(shared):
+    """It reads libvirt's files alone, and the numbers in them are the container's."""
+    shared.host.run(["mkdir", "-p", "/etc/kvmops-resctrl"])
+    shared.host.run(["tee", "/etc/kvmops-resctrl/policy.json"], input='{"default": "enabled"}')
+    try:
+        shared.host.run([*AGENT, "enforce"])
+        assert shared.groups() == {shared.ours("vm1"): set(shared.vcpus("vm1").values())}
+        assert shared.host.run([*AGENT, "status", "vm1"]).stdout == "RDT Monitoring Status: Enabled\n"
+    finally:
+        shared.host.run(["rm", "-rf", "/etc/kvmops-resctrl"])
 
 
 def test_a_domain_in_a_container_that_has_stopped_is_pruned_from_the_host(shared):
