@@ -24,6 +24,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The interpreter of a managed host: the one with the distribution's libvirt-python
 PYTHON = "/usr/bin/python3"
 
+# The command resctrl-mon, from this checkout
+AGENT = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", PYTHON, f"{ROOT}/roles/monitor/files/agent.py")
+
 
 def collections_path() -> pathlib.Path:
     """A directory in which this checkout is the collection kvmops.resctrl."""

@@ -201,9 +201,10 @@ class Standins:
     def kill(self, name: str) -> None:
         """End a domain's process with SIGKILL behind libvirt's back: its status file says that it runs."""
         domain = self[name]
-        for pid in {domain.pid, domain.wrapper} - {0}:
+        pids = {domain.pid, domain.wrapper} - {0}
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), f"the end of process {pid}")
+        wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), f"the end of processes {pids}")
         domain.wrapper = 0
 
     def hide(self, name: str) -> None:

@@ -51,6 +51,21 @@ def test_any_name_with_cachetune(hv, name):
     }
 
 
+@pytest.mark.parametrize(
+    "name", ["web 01", "a,b", "--..lead", "ümläut-ß", "東京", "a-.b--c..d", "n" * 80, "n" * 56 + "-.x", "x_y.."]
+)
+def test_a_group_that_is_called_after_the_machine_alone_is_libvirts(hv, name):
+    """Newer versions call a group so that counts the whole process. What the machine is called, libvirt itself says."""
+    hv.start(name, uuid=UUID, cachetune=[Cachetune("0-1", monitors=["0-1"])])
+    (libvirts,) = hv.groups()
+    hv.remove_group(libvirts)
+    machine = hv.make_group(libvirts.removesuffix("-vcpus_0-1"), *hv.threads(name))
+    assert {one["owner"] for one in hv.info()["host"]["rmids"]["held_by"]} == {"default", "libvirt"}
+    (domain,) = hv.enable(name, scope="domain", takeover=True)["domains"]
+    assert (domain["changed"], domain["groups"]) == (False, [hv.path(machine)])
+    assert hv.groups() == {machine: set(hv.threads(name))}
+
+
 def test_uuid_selects_a_domain_whatever_its_name(hv):
     hv.start("web 01", uuid=UUID)
     for word in (UUID, UUID.upper(), UUID.replace("-", "")):

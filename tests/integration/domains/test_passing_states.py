@@ -10,7 +10,7 @@ import json
 import subprocess
 
 import pytest
-from modules import only, succeeded
+from modules import AGENT, only, succeeded
 from waiting import wait_until
 
 from hosts import domain_xml
@@ -111,6 +111,26 @@ def test_a_query_and_statistics_of_a_domain_that_is_starting_succeed(hv, slow):
         values = hv.stats(slow)
     assert (domain["starting"], domain["status"], domain["failed"]) == (True, "Disabled", False)
     assert values["cmt"] is None
+
+
+def test_the_agent_takes_a_domain_that_is_starting_for_no_error_and_counts_it_when_it_is_up(hv, slow):
+    hv.host.run(["mkdir", "-p", "/etc/kvmops-resctrl"])
+    hv.host.run(["tee", "/etc/kvmops-resctrl/policy.json"], input='{"default": "enabled"}')
+    try:
+        with starting(hv, slow):
+            assert hv.host.run([*AGENT, "enforce"]).stderr == ""
+            assert set(hv.groups()) == {hv.ours("vm3")}
+        hv.host.run([*AGENT, "enforce"])
+        assert hv.groups()[hv.ours(slow)] == set(hv.vcpus(slow).values())
+    finally:
+        hv.host.run(["rm", "-rf", "/etc/kvmops-resctrl"])
+
+
+def test_a_domain_that_is_up_and_paused_is_not_starting(hv):
+    hv.host.define(domain_xml("paused", kvm=hv.host.has_kvm()))
+    hv.virsh("start", "--paused", "--domain", "paused")
+    assert only(hv.enable("paused"))["vcpus"]["counted"] == [0, 1]
+    assert not hv.query("paused")["starting"]
 
 
 # -- by way of a wrapper -----------------------------------------------------------------------------------------------

@@ -84,6 +84,15 @@ def test_a_domain_that_does_not_come_up_is_a_failure_that_says_so_if_it_was_name
     assert host.groups() == {host.group(vm2): set(vm2.vcpus.values())}
 
 
+def test_a_domain_that_is_destroyed_while_it_is_waited_for_is_not_running(host, background):
+    host.domains.begin("vm1")
+    vm2 = host.domains.add("vm2")
+    run = background(host.run, "resctrl_mon", name=["vm1", "vm2"])
+    wait_until(lambda: set(vm2.vcpus.values()) <= host.groups().get(host.group(vm2), set()), "vm2's monitoring")
+    host.domains.stop("vm1")
+    assert run.result()["msg"] == "vm1: Requested operation is not valid: domain is not running"
+
+
 @pytest.mark.parametrize("options", [{"state": "disabled"}, {"when_inactive": "ignore"}], ids=str)
 def test_a_domain_that_is_starting_is_no_failure_where_it_need_not_run(host, options):
     host.domains.begin("vm1")
@@ -161,6 +170,19 @@ def test_the_others_are_enabled_when_one_that_a_pattern_stands_for_stops(host, b
         "vm3": "Disabled",
     }
     assert host.groups() == {host.group(one): set(one.vcpus.values()) for one in others}
+
+
+def test_what_was_done_is_told_though_libvirt_does_not_answer_any_more(host, background):
+    """It is asked again why a domain has no process."""
+    vm2, vm3 = host.domains.add("vm2"), host.domains.add("vm3")
+
+    def end():
+        host.domains.kill("vm3")
+        host.domains.path(host.domains.uri.removeprefix("test://")).unlink()
+
+    result = while_it_waits(host, background, "write", f".*{vm3.uuid}/tasks", "vm3", "vm2", then=end)
+    assert [(one["name"], one["code"]) for one in result["domains"]] == [("vm3", "domain_gone"), ("vm2", None)]
+    assert host.groups() == {host.group(vm2): set(vm2.vcpus.values())}
 
 
 @pytest.mark.parametrize("name", ["vm3", "*"])

@@ -122,13 +122,21 @@ class Enforcement:
         # The RFC's sentence, which is libvirt's VIR_ERR_OPERATION_INVALID
         shut_off = errors.DomainNotRunning("Requested operation is not valid: domain is not running")
         failures: dict[str, ResctrlError] = dict.fromkeys(self.needed - self._active(), shut_off)
-        gone = {uuid for uuid, exc in after.absent.items() if isinstance(exc, errors.DomainGone)}
-        stopped = gone - {one.uuid for one in self.host.source.domains() if one.active} if gone else set()
-        for uuid, exc in after.absent.items():
-            enabled = self.wishes.enables(uuid)
-            if isinstance(exc, errors.DomainUnseen) or (uuid in self.needed and enabled):
-                failures[uuid] = shut_off if uuid in stopped else exc
+        must_run = {uuid for uuid in self.needed if self.wishes.enables(uuid)}
+        unseen = {uuid for uuid, exc in after.absent.items() if isinstance(exc, errors.DomainUnseen)}
+        failed = after.absent.keys() & (must_run | unseen)
+        stopped = self._stopped() if failed else set()
+        failures.update({uuid: after.absent[uuid] for uuid in failed - stopped})
+        failures.update(dict.fromkeys(failed & stopped & must_run, shut_off))
         return failures
+
+    def _stopped(self) -> set[str]:
+        """The domains that ran when libvirt was asked first, and do not any more."""
+        try:
+            return self._active() - {one.uuid for one in self.host.source.domains() if one.active}
+        except ResctrlError:
+            # What was done is to be told all the same
+            return set()
 
     def _predict(self) -> tuple[Snapshot, t.Mapping[str, ResctrlError]]:
         """What _converge would lead to, without doing it."""
