@@ -75,11 +75,11 @@ def results(tmp_path_factory):
             host.run("resctrl_mon", name=["vm1", "vm2", "vm3", "vm4", "x"], diff=True),
             host.run("resctrl_mon", name="vm3", **unreachable),
         ]
-        found["resctrl_info"] = [host.run("resctrl_info"), host.run("resctrl_info", name="x")]
+        found["resctrl_info"] = [host.run("resctrl_info"), host.run("resctrl_info", **unreachable)]
         found["resctrl_stats"] = [
             host.run("resctrl_stats", interval=0.1),
             host.run("resctrl_stats", detail="totals", interval=0.1),
-            host.run("resctrl_stats"),
+            host.run("resctrl_stats", **unreachable),
         ]
     return found
 
@@ -113,29 +113,29 @@ def test_every_key_can_be_used_in_dot_notation(module):
 def test_every_value_is_of_its_documented_type(results, module):
     types = {"str": str, "int": int, "float": (int, float), "bool": bool, "list": list, "dict": dict}
     described = documented(module)
+    values = [pair for result in results[module] for pair in every_value(result, "")]
+    wrong = [
+        (path, value)
+        for path, value in values
+        if path in described and value is not None and not isinstance(value, types[described[path]["type"]])
+    ]
+    assert wrong == []
 
-    def check(value, path):
-        if value is not None and path in described:
-            assert isinstance(value, types[described[path]["type"]]), path
-        if isinstance(value, list):
-            for item in value:
-                check_inside(item, path)
-        elif isinstance(value, dict):
-            for item in value.values() if path == BY_NAME else [value]:
-                check_inside(item, path)
 
-    def check_inside(value, path):
-        if isinstance(value, dict):
-            for key, item in value.items():
-                check(item, f"{path}.{key}".strip("."))
-
-    for result in results[module]:
-        check(result, "")
+def every_value(value, path):
+    """Each value of a result, with the keys above it."""
+    yield path, value
+    items = value if isinstance(value, list) else [value]
+    if path == BY_NAME and isinstance(value, dict):
+        items = value.values()
+    for item in items:
+        for key, inner in item.items() if isinstance(item, dict) else ():
+            yield from every_value(inner, f"{path}.{key}".strip("."))
 
 
 def test_without_details_there_are_no_caches_packages_and_groups(results):
     described = documented("resctrl_stats")
-    full, totals, _once = (returned(result, described) for result in results["resctrl_stats"])
+    full, totals, _failed = (returned(result, described) for result in results["resctrl_stats"])
     details = {f"{BY_NAME}.{key}" for key in ("caches", "groups", "packages", "rates.caches", "rates.packages")}
     assert {key for key in full - totals if key.rpartition(".")[0] not in full - totals} == details
     assert totals < full

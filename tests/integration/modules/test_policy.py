@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On a host with a policy: an ad hoc switch against it says that the policy will win. The whole module, as a process."""
+"""On a host with a policy: a switch against it says that the policy will win. The whole module, as a process."""
 
 from __future__ import annotations
 
@@ -134,8 +134,9 @@ def test_a_policy_that_cannot_be_understood_does_not_hide_what_the_run_did(host,
     )
 
 
+@pytest.mark.usefixtures("agent")
 @pytest.mark.parametrize("check", [True, False], ids=["check mode", "run"])
-def test_a_switch_that_cannot_be_noted_is_not_done_either(host, agent, check):
+def test_a_switch_that_cannot_be_noted_is_not_done_either(host, check):
     host.domains.path("/etc/kvmops-resctrl/switches.json").write_text("{")
     result = host.run("resctrl_mon", name="vm1", persistent=True, check=check)
     assert (result["code"], result["path"]) == ("policy_damaged", "/etc/kvmops-resctrl/switches.json")
