@@ -10,13 +10,16 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps lint unit sanity integration conformance kernel-vm test-kernel molecule fleet fleet-down test bench demo build lock clean
+.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel molecule fleet fleet-down test bench demo build lock clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 deps:  ## Install what is missing (root; Debian or Ubuntu) and make .work/venv
 	@tests/ci/deps.sh
+
+quick: deps  ## ruff, mypy and the library's tests with few examples: seconds, for after each change
+	@tests/ci/quick.sh
 
 lint: deps  ## ruff, mypy, yamllint, ansible-lint, licences, changelog, docs, import check
 	@tests/ci/lint.sh

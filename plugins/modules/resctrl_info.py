@@ -32,6 +32,12 @@ options:
       - Patterns, V(*) among them, select running domains only, and may match none.
     type: list
     elements: str
+  policy:
+    description:
+      - A policy that the host is about to be given, in the form of C(/etc/kvmops-resctrl/policy.json).
+        RV(domains[].declared) is then about that policy, not about the one that the host has. What was switched
+        persistently on the host holds.
+    type: dict
 seealso:
   - module: kvmops.resctrl.resctrl_mon
   - module: kvmops.resctrl.resctrl_stats
@@ -124,6 +130,38 @@ domains:
           description: The ids of those that are not.
           type: list
           elements: int
+    declared:
+      description:
+        - What is declared for the domain on this host, and how it stands. Null where nothing was ever declared or
+          switched persistently on the host (role C(kvmops.resctrl.resctrl_monitor) or
+          O(kvmops.resctrl.resctrl_mon#module:persistent)).
+      type: dict
+      contains:
+        state:
+          description: What the policy declares.
+          type: str
+          choices: [enabled, disabled, unmanaged]
+        rule:
+          description: The name or pattern of the rule that the domain falls under; null for the policy's default.
+          type: str
+          sample: web-*
+        switch:
+          description: How the domain was switched persistently, which wins over the policy; null if it was not.
+          type: str
+          choices: [enabled, disabled]
+        priority:
+          description: Its priority where there are too few RMIDs.
+          type: int
+        condition:
+          description:
+            - V(counted) it is monitored. V(waiting) it is to be monitored, and waits for an RMID. V(failing) it is to
+              be monitored and cannot be. V(starting) it is being started. V(pending) the next run of the agent will
+              monitor it. V(unmonitored) it is neither monitored nor to be. V(off) it is shut off.
+          type: str
+          choices: [counted, waiting, failing, starting, pending, unmonitored, "off"]
+        why:
+          description: Why it waits or fails; else empty.
+          type: str
 host:
   description: What the host offers.
   returned: always
@@ -239,9 +277,11 @@ hint:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.declared import declarations
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host, query
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import (
+    describe_declared,
     describe_domain,
     describe_failures,
 )
@@ -253,6 +293,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str"},
+            "policy": {"type": "dict"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
@@ -262,13 +303,22 @@ def main() -> None:
     host = Host.of_libvirt(params["uri"], params["resctrl_path"])
     try:
         outcome = query(host, params["name"])
+        declared = declarations(host, outcome, draft=params["policy"])
+    except ValueError as error:
+        module.fail_json(msg=f"policy cannot be understood: {error}")
+        return
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
+    for warning in outcome.warnings:
+        module.warn(warning)
     result = {
         "changed": False,
-        "domains": [describe_domain(one, host.resctrl) for one in outcome.results],
-        "host": describe_host(host.resctrl, outcome),
+        "domains": [
+            {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
+            for one in outcome.results
+        ],
+        "host": describe_host(host.resctrl, outcome, declared),
     }
     message = describe_failures(outcome.results)
     if message:

@@ -274,6 +274,7 @@ import datetime as dt
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.preflight import check_values
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host, query
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import describe_failures
@@ -298,9 +299,12 @@ def main() -> None:
         module.fail_json(msg=f"interval is {interval:g}: give seconds between 0 and 3600, or leave it out")
     try:
         outcome = query(host, params["name"])
+        warnings = [*outcome.warnings, *outcome.after.warnings, *check_values(host.resctrl)]
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
+    for warning in warnings:
+        module.warn(warning)
     counted = statistics(host.resctrl, outcome.statuses, interval)
     now = dt.datetime.now(dt.timezone.utc)
     details = params["detail"] == "caches"

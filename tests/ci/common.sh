@@ -82,6 +82,16 @@ install_venv() {
     "$dir/bin/python" -m pip install --quiet "${@/#/--requirement=}"
 }
 
+# Three steps: the plugins as the package that Ansible makes of them, and the command resctrl-mon with the library beside
+# it, as on a host, for the oldest Python of a managed host; the lab for 3.11.
+type_checks() {
+    step "mypy plugins, Python 3.8" mypy --package ansible_collections.kvmops.resctrl.plugins
+    step "mypy agent, Python 3.8" env MYPYPATH=plugins/module_utils:roles/monitor/files mypy roles/monitor/files
+    # What the tests stand on; the tests themselves need no types
+    step "mypy lab and guests, Python 3.11" mypy --python-version 3.11 tests/lab tests/conformance/targets \
+        tests/kernel/*.py tests/kernel/modules/{kernel_host,guests,module_server}.py
+}
+
 # copy_tree DIR: the files that git tracks or would track, in a real directory DIR/ansible_collections/kvmops/resctrl:
 # ansible-test refuses a symbolic link, and a build from it holds nothing that lies about.
 copy_tree() {

@@ -11,17 +11,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 export PATH=$venv/bin:$PATH
 use_own_home
 
-# As the package that Ansible makes of it, for the oldest Python of a managed host.
-type_check_plugins() {
-    mypy --package ansible_collections.kvmops.resctrl.plugins
-}
-
-# What the tests stand on; the tests themselves need no types.
-type_check_lab() {
-    mypy --python-version 3.11 tests/lab tests/conformance/targets \
-        tests/kernel/*.py tests/kernel/modules/{kernel_host,guests,module_server}.py
-}
-
 shell_scripts() {
     git grep --untracked --files-with-matches --null --extended-regexp '^#!(/bin/sh|/usr/bin/env bash)$' |
         xargs --null shellcheck
@@ -37,8 +26,7 @@ import_check() {
 }
 
 step "ruff" ruff check --no-cache
-step "mypy plugins, Python 3.8" type_check_plugins
-step "mypy lab and guests, Python 3.11" type_check_lab
+type_checks
 step "shellcheck" shell_scripts
 step "yamllint" yamllint --strict .
 step "ansible-lint" ansible-lint --nocolor

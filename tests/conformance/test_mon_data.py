@@ -285,7 +285,7 @@ def run_until_valid(fs, process, paths):
         process.spin(0.002)
         return all(fs.read(path) != "Unavailable\n" for path in paths)
 
-    wait_until(is_valid)
+    wait_until(is_valid, "telemetry that is valid")
     return {path: fs.read(path) for path in paths}
 
 

@@ -272,13 +272,29 @@ def test_101_pid_namespaces(fs, member):
 
 
 def test_172_blanks_and_signs(fs, process):
-    """blanks and newlines around the number, a plus sign and a final NUL are allowed"""
+    """blanks around the number, newlines after it, a plus sign and a final NUL are allowed"""
     pid = process.pid
     for text in (f"{pid}", f"{pid}\n\n", f"  {pid}  ", f"+{pid}", f"{pid}\0", f"{pid}".ljust(4096)):
         group = fs.make("mon_groups/m")
         fs.write(f"{group}/tasks", text)
         assert fs.tasks(group) == [pid], text
         fs.rmdir(group)
+
+
+@rule(until="6.6")
+def test_282_newline_first(fs, process):
+    """a newline before the number is allowed too"""
+    fs.make("mon_groups/m")
+    fs.write("mon_groups/m/tasks", f"\n{process.pid}\n")
+    assert fs.tasks("mon_groups/m") == [process.pid]
+
+
+@rule(since="6.7")
+def test_283_newline_first(fs, process):
+    """a newline before the number ends the list: the write succeeds, and moves nothing"""
+    fs.make("mon_groups/m")
+    fs.write("mon_groups/m/tasks", f"\n{process.pid}\n")
+    assert (fs.tasks("mon_groups/m"), fs.status()) == ([], "ok\n")
 
 
 def test_173_blanks_only(fs):

@@ -27,7 +27,7 @@ for raw in (7, UNAVAILABLE, ERROR):
 # A test for the guest's pytest.
 INSIDE = """
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import filesystem
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel import filesystem
 from hypothesis import given, strategies
 import libvirt
 

@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
 
 _LAB = pathlib.Path(__file__).resolve().parent
 # What changes resctrl
-_CHANGES = ("mkdir", "rmdir", "write", "rename", "chmod", "chown")
+CHANGES = ("mkdir", "rmdir", "write", "rename", "chmod", "chown")
 
 
 # A /proc over the namespace's own, which stays reachable at another place
@@ -112,7 +112,7 @@ class EmulatedHost(StandinHost):
 
     def changes(self) -> list[Operation]:
         """What modules did to resctrl, or tried to, since the last call; what tests did themselves is not told."""
-        operations = self.control.log(*_CHANGES)
+        operations = self.control.log(*CHANGES)
         self.control.clear_log()
         ours = {int(name) for name in os.listdir("/proc/self/task")}
         return [operation for operation in operations if operation.tid not in ours]

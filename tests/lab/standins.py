@@ -62,15 +62,18 @@ mkdir -p /etc/kvmops-resctrl /etc/systemd/system/timers.target.wants
 class Standin:
     """A domain. `vcpus` is vCPU id -> thread id, `others` are further threads but the main one; `pid` is 0 if shut off.
 
-    `tuning` is what its <cputune> has.
+    `tuning` is what its <cputune> has. `starting`: libvirt has begun to start it, and it has no vCPUs yet.
+    `wrapper` is a process around it, 0 if there is none.
     """
 
     name: str
     uuid: str
     tuning: Sequence[Tuning] = ()
+    starting: bool = False
     pid: int = 0
     vcpus: dict[int, int] = dataclasses.field(default_factory=dict)
     others: list[int] = dataclasses.field(default_factory=list)
+    wrapper: int = 0
 
     @property
     def threads(self) -> set[int]:
@@ -158,8 +161,7 @@ class Standins:
         domain = self[name]
         if domain.pid:
             self.kill(name)
-        argv = ["/usr/bin/qemu-system-x86_64", "-name", f"guest={name.replace(',', ',,')},debug-threads=on"]
-        argv += ["-S", "-uuid", domain.uuid, "-nodefaults"]
+        argv = ["/usr/bin/qemu-system-x86_64", *_command_line(domain)]
         names = [*(_vcpu_name(vcpu) for vcpu in range(vcpus)), *OTHER_THREADS]
         answer = self._ask(do="start", argv=argv, threads=names)
         domain.pid, tids = answer["pid"], answer["tids"]
@@ -167,18 +169,42 @@ class Standins:
         self._write(domain)
         return domain
 
+    def begin(self, name: str) -> Standin:
+        """Begin to start a domain: it has a process, but no vCPUs yet."""
+        self.define(name).starting = True
+        return self.start(name, vcpus=0)
+
+    def come_up(self, name: str, vcpus: int = 2) -> None:
+        """Let a domain that was begun be up."""
+        self[name].starting = False
+        for vcpu in range(vcpus):
+            self.plug(name, vcpu)
+
+    def wrap(self, name: str) -> int:
+        """Let libvirt have started a wrapper, whose child is the domain's process; the wrapper's pid.
+
+        A wrapper is given QEMU's command line. It is what libvirt knows as the domain's process from then on.
+        """
+        domain = self[name]
+        answer = self._ask(do="start", argv=["/bin/sh", "/usr/local/bin/qemu", *_command_line(domain)], threads=[])
+        domain.wrapper = answer["pid"]
+        self._write(domain)
+        return domain.wrapper
+
     def stop(self, name: str) -> None:
         """Stop a domain; libvirt knows."""
         domain = self[name]
         self.kill(name)
-        domain.pid, domain.vcpus, domain.others = 0, {}, []
+        domain.pid, domain.vcpus, domain.others, domain.starting = 0, {}, [], False
         self._write(domain)
 
     def kill(self, name: str) -> None:
         """End a domain's process with SIGKILL behind libvirt's back: its status file says that it runs."""
         domain = self[name]
-        os.kill(domain.pid, signal.SIGKILL)
-        wait_until(lambda: not os.path.exists(f"/proc/{domain.pid}"), f"the end of process {domain.pid}")
+        for pid in {domain.pid, domain.wrapper} - {0}:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), f"the end of process {pid}")
+        domain.wrapper = 0
 
     def hide(self, name: str) -> None:
         """Let a domain run on, unknown to this libvirt: as if it were another one's."""
@@ -232,7 +258,8 @@ class Standins:
 
     def _write_status(self, domain: Standin) -> None:
         """As virDomainObjFormat() of libvirt has it, cut down to what tells the process and the tuning."""
-        status = ET.Element("domstatus", state="running", reason="booted", pid=str(domain.pid))
+        state, reason = ("paused", "starting up") if domain.starting else ("running", "booted")
+        status = ET.Element("domstatus", state=state, reason=reason, pid=str(domain.wrapper or domain.pid))
         ET.SubElement(status, "monitor", path="/var/lib/libvirt/qemu/monitor.sock", type="unix")
         vcpus = ET.SubElement(status, "vcpus")
         for vcpu, tid in domain.vcpus.items():
@@ -255,6 +282,14 @@ def uuid_of(name: str) -> str:
     Another one in each test run: a domain's process is told by its UUID, and two runs may share a machine.
     """
     return str(uuid.uuid5(_RUN, name))
+
+
+def _command_line(domain: Standin) -> list[str]:
+    """The words that libvirt passes to a QEMU, or to what it takes for one."""
+    return [
+        *("-name", f"guest={domain.name.replace(',', ',,')},debug-threads=on"),
+        *("-S", "-uuid", domain.uuid, "-nodefaults"),
+    ]
 
 
 def _vcpu_name(vcpu: int) -> str:

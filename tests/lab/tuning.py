@@ -48,7 +48,22 @@ class Memorytune:
         return element
 
 
-Tuning = Cachetune | Memorytune
+@dataclasses.dataclass(frozen=True)
+class Energytune:
+    """An <energytune> (libvirt 12.4 and newer), which only monitors: each of `monitors` is a set of vCPUs."""
+
+    vcpus: str
+    monitors: Sequence[str] = ()
+
+    def xml(self) -> ET.Element:
+        """The element."""
+        element = ET.Element("energytune", vcpus=self.vcpus)
+        for vcpus in self.monitors:
+            ET.SubElement(element, "monitor", vcpus=vcpus)
+        return element
+
+
+Tuning = Cachetune | Memorytune | Energytune
 
 
 def cputune(tuning: Iterable[Tuning]) -> ET.Element:

@@ -167,7 +167,7 @@ def hypervisor(name: str, **options: t.Any) -> Iterator[Hypervisor]:
 @pytest.fixture(scope="module")
 def host(request: pytest.FixtureRequest) -> Iterator[Hypervisor]:
     """The host of a test file, named after it (t-rfc for test_rfc.py). Its hardware is the file's PROFILE, if any."""
-    name = request.path.stem.removeprefix("test_")
+    name = request.path.stem.removeprefix("test_").replace("_", "-")
     with hypervisor(name, profile=getattr(request.module, "PROFILE", None)) as host:
         yield host
 

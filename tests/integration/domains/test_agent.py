@@ -19,19 +19,22 @@ DOMAINS = ["vm3", "vm4"]
 PROFILE = "few-rmids"
 POLICY = "/etc/kvmops-resctrl/policy.json"
 SWITCHES = "/etc/kvmops-resctrl/switches.json"
-COMMAND = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", "python3", f"{ROOT}/roles/monitor/files/resctrl_mon.py")
+# Where the agent notes what it has reported
+MEMORY = "/run/kvmops-resctrl"
+ENVIRONMENT = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE=1")
+COMMAND = (*ENVIRONMENT, "python3", f"{ROOT}/roles/monitor/files/agent.py")
 
 
 @pytest.fixture(name="agent")
 def agent_fixture(hv):
-    """resctrl-mon(verb, ...) -> (status, stdout, stderr)."""
+    """resctrl-mon(verb, ...) -> (status, stdout, stderr). `before` and `env` are what it runs in."""
 
-    def run(*arguments):
-        done = hv.host.run([*COMMAND, *arguments], check=False)
+    def run(*arguments, before=(), env=None):
+        done = hv.host.run([*before, *COMMAND, *arguments], check=False, env=env)
         return done.returncode, done.stdout, done.stderr
 
     yield run
-    hv.host.run(["rm", "-rf", "/etc/kvmops-resctrl"])
+    hv.host.run(["rm", "-rf", "/etc/kvmops-resctrl", MEMORY])
 
 
 @pytest.fixture(name="declare")
@@ -119,7 +122,8 @@ def test_priorities_decide_who_is_counted_and_the_next_in_line_follows(hv, agent
     status, out, _err = agent("enforce")
     assert status == 0
     assert set(hv.groups()) == {hv.ours("vm6"), hv.ours("vm3")}
-    assert "vm4: Out of RMIDs: of 4 none is left for domain 'vm4'. It is next in line when one is freed" in out
+    waiting = "Out of RMIDs: of 4 none is left for domain 'vm4'. It is the next to be monitored when one is free"
+    assert f"vm4: {waiting}" in out
     assert agent("status", "vm4") == (0, "RDT Monitoring Status: Disabled\n", "")
     hv.virsh("destroy", "vm3")
     agent("enforce")
@@ -146,23 +150,36 @@ def test_where_something_is_not_as_declared_nothing_else_is_said(hv, agent, decl
 
 
 def test_in_the_journal_is_what_is_news(hv, agent, declare):
-    """The unit runs once a minute, which is no news; who goes without an RMID is while domains start and stop."""
+    """The unit runs once a minute and whenever something happens: what lasts is said once."""
     hv.start("vm5")
+    hv.make_group("mon_groups/pqos-1", hv.vcpus("vm3")[0])
     declare(default="enabled", reserve_rmids=1)
-    assert "Now counted" in agent("enforce", "--quiet")[1]
-    assert agent("enforce", "--quiet")[1].startswith("vm5: Out of RMIDs")
-    _let_time_pass(hv)
-    assert agent("enforce", "--quiet") == (0, "", "")
-    assert agent("enforce")[1].startswith("vm5: Out of RMIDs")
+    status, out, err = agent("enforce", "--quiet")
+    assert (status, out.splitlines()[0]) == (1, "vm4: Now counted: vCPU 0, 1")
+    assert "vm5: Out of RMIDs" in out
+    assert err.startswith("error: vm3: Thread ")
+    assert agent("enforce", "--quiet") == (1, "", "")
+    status, out, err = agent("enforce")
+    assert (status, "vm5: Out of RMIDs" in out, err.startswith("error: vm3: Thread ")) == (1, True, True)
+    hv.remove_group("mon_groups/pqos-1")
+    hv.virsh("destroy", "vm5")
+    assert agent("enforce", "--quiet") == (0, "vm3: Now counted: vCPU 0, 1\n", "")
 
 
-def test_a_domain_without_vcpus_is_no_error_while_it_may_be_starting(hv, agent, declare):
-    """The first status file that libvirt writes is there before the threads are. Here they never come."""
+def test_a_trouble_that_comes_back_is_news_again(hv, agent, declare):
+    declare(default="enabled")
+    for _time in range(2):
+        hv.make_group("mon_groups/pqos-1", hv.vcpus("vm3")[0])
+        assert agent("enforce", "--quiet")[2].startswith("error: vm3: Thread ")
+        hv.remove_group("mon_groups/pqos-1")
+        assert agent("enforce", "--quiet")[0] == 0
+        hv.remove_group(hv.ours("vm3"))
+
+
+def test_a_domain_that_can_never_be_counted_by_its_vcpus_is_an_error(hv, agent, declare):
     hv.host.define(_in_one_thread("vm5"))
     hv.virsh("start", "vm5")
     declare(default="unmanaged", domains=[{"name": "vm5"}])
-    assert agent("enforce", "--quiet") == (0, "", "")
-    _let_time_pass(hv)
     status, _out, err = agent("enforce", "--quiet")
     assert (status, "has no threads for its vCPUs" in err) == (1, True)
 
@@ -174,8 +191,161 @@ def _in_one_thread(name):
     return domain.replace("<domain ", f"<domain {namespace} ", 1).replace("</domain>", f"{options}</domain>")
 
 
-def _let_time_pass(hv):
-    hv.host.run(["touch", "--date=1 minute ago", "/run/libvirt/qemu"])
+# -- emulators of their own kind --------------------------------------------------------------------------------------
+
+WRAPPER = "/var/lib/libvirt/wrapper"
+# libvirt runs an emulator to learn what it can, too: then there is no domain
+SLOW = """#!/bin/sh
+case "$*" in *guest=*) while [ ! -e /run/up ]; do sleep 0.1; done ;; esac
+exec /usr/bin/qemu-system-x86_64 "$@"
+"""
+WITHOUT_EXEC = """#!/bin/sh
+/usr/bin/qemu-system-x86_64 "$@"
+"""
+
+
+@pytest.fixture(name="wrapped")
+def wrapped_fixture(hv):
+    """Define a domain whose emulator is this script."""
+
+    def define(name, script):
+        hv.host.run(["tee", WRAPPER], input=script)
+        hv.host.run(["chmod", "755", WRAPPER])
+        hv.host.define(domain_xml(name, kvm=hv.host.has_kvm()).replace("/usr/bin/qemu-system-x86_64", WRAPPER))
+
+    yield define
+    hv.host.run(["rm", "-f", WRAPPER, "/run/up"])
+
+
+def test_a_domain_that_takes_long_to_start_is_no_error_and_is_counted_when_it_is_up(hv, agent, declare, wrapped):
+    declare(default="enabled")
+    agent("enforce")
+    wrapped("vm5", SLOW)
+    with subprocess.Popen(hv.host.argv(["virsh", "--quiet", "start", "vm5"])) as start:
+        try:
+            status_file = "/run/libvirt/qemu/vm5.xml"
+            wait_until(lambda: "starting up" in hv.host.run(["cat", status_file], check=False).stdout, "vm5 begins")
+            hv.host.run(["touch", "--date=2 minutes ago", "/run/libvirt/qemu"])
+            assert agent("enforce", "--quiet") == (0, "", "")
+            assert agent("status", "vm5") == (0, "RDT Monitoring Status: Disabled\n", "")
+        finally:
+            hv.host.run(["touch", "/run/up"])
+        assert start.wait() == 0
+    assert agent("enforce", "--quiet") == (0, "vm5: Now counted: vCPU 0, 1\n", "")
+    assert hv.groups()[hv.ours("vm5")] == set(hv.vcpus("vm5").values())
+
+
+def test_of_an_emulator_behind_a_wrapper_the_vcpus_are_counted_and_no_shell(hv, agent, declare, wrapped):
+    wrapped("vm5", WITHOUT_EXEC)
+    hv.virsh("start", "vm5")
+    declare(default="unmanaged", domains=[{"name": "vm5"}])
+    assert agent("enforce") == (0, "vm5: Now counted: vCPU 0, 1\n", "")
+    assert hv.groups()[hv.ours("vm5")] == _vcpu_threads(hv, "vm5")
+    assert agent("enforce") == (0, "Everything is as declared.\n", "")
+
+
+def _vcpu_threads(hv, name):
+    """The vCPU threads of all processes with the domain on their command lines."""
+    script = "for at in $(grep --files-with-matches --text guest=$0, /proc/[0-9]*/cmdline); do "
+    script += "grep --with-filename '^CPU ' ${at%/cmdline}/task/*/comm; done; true"
+    return {int(line.split("/")[4]) for line in hv.host.run(["sh", "-c", script, name]).stdout.splitlines()}
+
+
+# -- other PID namespaces ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="containered")
+def containered_fixture(hv):
+    """libvirtd and its domains run in a PID namespace of their own, as in a container that shares /run/libvirt."""
+    hv.kill_libvirtd()
+    argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "libvirtd", "--pid-file", "/run/inner.pid"]
+    with subprocess.Popen(hv.host.argv(argv)):
+        listed = ["virsh", "--quiet", "--connect", "qemu:///system", "list"]
+        wait_until(lambda: hv.host.run(listed, check=False).returncode == 0, "libvirtd in its namespace answers")
+        yield
+        # With the first process of a namespace all others end
+        hv.host.run(["sh", "-c", "kill -9 $(pidof libvirtd)"])
+    hv.start_libvirtd()
+
+
+@pytest.mark.usefixtures("containered")
+def test_domains_of_a_libvirtd_in_a_container_are_managed_by_their_uuids(hv, agent, declare):
+    hv.start("vm5")
+    assert f"pid='{hv.pid('vm5')}'" not in hv.host.run(["cat", "/run/libvirt/qemu/vm5.xml"]).stdout
+    declare(default="unmanaged", domains=[{"name": "vm5"}])
+    assert agent("enforce") == (0, "vm5: Now counted: vCPU 0, 1\n", "")
+    assert hv.groups() == {hv.ours("vm5"): set(hv.vcpus("vm5").values())}
+    assert agent("status", "vm5") == (0, "RDT Monitoring Status: Enabled\n", "")
+
+
+def test_an_agent_that_cannot_see_the_processes_says_so_and_changes_nothing(hv, agent, declare):
+    declare(default="enabled")
+    agent("enforce")
+    groups = hv.groups()
+    blind = ["unshare", "--pid", "--fork", "--mount-proc"]
+    status, out, err = agent("enforce", before=blind)
+    assert (status, out) == (1, "")
+    assert "error: vm3: The process of domain 'vm3' cannot be seen from here" in err
+    status, _out, err = agent("status", before=blind)
+    assert (status, "cannot be seen from here" in err) == (1, True)
+    assert hv.groups() == groups
+
+
+# -- what is printed, and the end --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "printed"),
+    [({"LC_ALL": "C"}, "wäb"), ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, r"w\xe4b")],
+    ids=["UTF-8 all the same", "ASCII only"],
+)
+def test_names_are_printed_in_any_locale(hv, agent, declare, environment, printed):
+    hv.start("wäb")
+    declare(default="unmanaged", domains=[{"name": "w?b"}])
+    assert agent("enforce", env=environment) == (0, f"{printed}: Now counted: vCPU 0, 1\n", "")
+    status, out, _err = agent("status", env=environment)
+    assert (status, f"Domain: '{printed}'\nRDT Monitoring Status: Enabled\n" in out) == (0, True)
+    assert agent("status", "--json", env=environment)[0] == 0
+
+
+def test_clear_ends_all_monitoring_that_is_not_libvirts_own_and_asks_nobody(hv, agent):
+    agent("enable", "vm3")
+    hv.make_group("COS1")
+    stray = "COS1/mon_groups/kvmops-00000000-0000-4000-8000-000000000000"
+    hv.make_group(stray)
+    hv.kill_libvirtd()
+    status, out, err = agent("clear")
+    assert (status, err) == (0, "")
+    assert set(out.splitlines()) == {f"Removed /sys/fs/resctrl/{path}" for path in (hv.ours("vm3"), stray)}
+    assert set(hv.groups()) == {"COS1"}
+    assert agent("clear") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        ({"domains": [{"name": "vm3", "sate": "disabled"}]}, "a rule has unknown keys: sate"),
+        ({"reserve_rmids": -1}, "reserve_rmids is -1: it cannot be less than 0"),
+        (
+            {"domains": [{"name": "vm3", "priority": "high"}]},
+            "priority of 'vm3' is 'high': it has to be a whole number",
+        ),
+    ],
+    ids=["a misspelt key", "a negative reserve", "a priority that is no number"],
+)
+def test_a_policy_that_cannot_be_meant_is_refused_as_a_whole(hv, agent, declare, policy, sentence):
+    declare(**{"default": "enabled", **policy})
+    status, out, err = agent("enforce")
+    assert (status, out, sentence in err) == (1, "", True)
+    assert hv.groups() == {}
+
+
+def test_a_uuid_in_capitals_is_the_same_uuid(hv, agent, declare):
+    declare(domains=[{"name": hv.uuid("vm3").upper()}])
+    assert agent("enforce")[1].startswith("vm3: Now counted: vCPU 0, 1")
+
+
+# -- switches ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_persistent_switch_outlives_the_domain(hv, agent, declare):

@@ -96,3 +96,10 @@ class Agent:
 def make_agent():
     """Makes the agent of a host: make_agent(host)."""
     return Agent
+
+
+@pytest.fixture
+def background():
+    """Runs something beside the test: background(callable, arguments...) gives a future."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        yield pool.submit

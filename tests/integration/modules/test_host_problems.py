@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What other programs and administrators leave on a host: it is said, and hinders nothing that can be done."""
+"""What other programs and administrators leave on a host: it is said, and does not stand in the way."""
 
 from __future__ import annotations
 

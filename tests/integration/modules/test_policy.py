@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On a host with a policy: a switch against it says that the policy will win. The whole module, as a process."""
+"""On a host with a policy, an ad hoc switch against it says that the policy will win. Whole modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import json
 import pytest
 from modules import succeeded, warnings
 
-ADVICE = " says so, and is enforced on this host. Change that, or switch the domain for good (persistent)"
+ADVICE = " says so, and is enforced on this host. Change that, or switch the domain persistently (persistent=true)"
 
 
 def says(host, state, **options):

@@ -24,13 +24,6 @@ CPU_WITHOUT = "flags\t\t: fpu vme rdt_a\n"
 FILESYSTEMS = "nodev\tsysfs\nnodev\tproc\n"
 
 
-@pytest.fixture
-def background():
-    """Runs something beside the test: background(callable, arguments...) gives a future."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        yield pool.submit
-
-
 @contextlib.contextmanager
 def locked(host):
     """Hold the lock on resctrl, as libvirt and pqos do."""

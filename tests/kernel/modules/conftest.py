@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 import sys
 import typing as t
 
@@ -25,6 +26,8 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[t.Any]:
     """Runs modules."""
     from kernel_host import Modules
 
+    # As systemd does: where a test mounts resctrl anew, the stand-ins' mount namespaces follow
+    subprocess.run(["mount", "--make-rshared", "/"], check=True)
     with Modules(tmp_path_factory.mktemp("modules")) as modules:
         yield modules
 

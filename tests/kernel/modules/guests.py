@@ -21,10 +21,29 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from guest import CHECKOUT, Guest, GuestError, Machine  # noqa: E402  # where the harness is
-from products import NotBuilt, kernels  # noqa: E402
+from products import KERNELS, NotBuilt, kernels  # noqa: E402
 
 # A guest's limit, in seconds
 LIMIT = 1800
+# pytest's status if no test was chosen
+NO_TESTS = 5
+NONE_CHOSEN = "no test was chosen"
+
+
+class Suite(t.NamedTuple):
+    """Tests, and the fields of the Machine in which they run. `since` is the first kernel that knows its hardware."""
+
+    files: tuple[str, ...]
+    machine: t.Mapping[str, t.Any]
+    since: str = KERNELS[0]
+
+
+SUITES = (
+    Suite(("test_modules.py", "test_surprises.py"), {}),
+    Suite(("test_nodes.py",), {"rdt": {"snc": 2}}, since="6.12"),
+    Suite(("test_assignment.py",), {"amd": True, "rdt": {"abmc": 8}}, since="7.3"),
+)
+LIBVIRT = Suite(("test_libvirt.py",), {"amd": True})
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -57,14 +76,23 @@ def all_passed(output: str) -> bool:
     return re.search(r"\b[1-9][0-9]* passed", summary) is not None and "skipped" not in summary
 
 
-def run_in_guest(kernel: str, amd: bool, only: str | None) -> str:
-    """What came of the tests in a guest of that kernel: "" if all passed, else why not."""
-    tests = HERE.relative_to(CHECKOUT) / ("test_libvirt.py" if amd else "test_modules.py")
-    command = ["python3", "-m", "pytest", f"--confcutdir={tests.parent}", "--durations=5"]
+def suites(kernel: str, amd: bool) -> list[Suite]:
+    """What is to be run on a kernel."""
+    if amd:
+        return [LIBVIRT]
+    return [suite for suite in SUITES if KERNELS.index(suite.since) <= KERNELS.index(kernel)]
+
+
+def run_in_guest(kernel: str, suite: Suite, only: str | None) -> str:
+    """What came of a suite in a guest of that kernel: "" if all of its tests passed, else why not."""
+    directory = HERE.relative_to(CHECKOUT)
+    command = ["python3", "-m", "pytest", f"--confcutdir={directory}", "--durations=5"]
     command += ["-k", only] if only else []
     try:
-        with Guest(Machine(kernel=kernel, amd=amd)) as guest:
-            done = guest.run([*command, str(tests)], timeout=LIMIT, echo=True)
+        with Guest(Machine(kernel=kernel, **suite.machine)) as guest:
+            done = guest.run([*command, *(f"{directory}/{name}" for name in suite.files)], timeout=LIMIT, echo=True)
+            if only and done.returncode == NO_TESTS:
+                return NONE_CHOSEN
             if done.returncode:
                 print(guest.console(), file=sys.stderr)
     except subprocess.TimeoutExpired:
@@ -79,13 +107,16 @@ def run_in_guest(kernel: str, amd: bool, only: str | None) -> str:
 def main() -> int:
     """Runs one guest after the other."""
     options = parse_arguments()
-    failed = False
+    problems = []
     for kernel in options.kernel:
-        start = time.monotonic()
-        problem = run_in_guest(kernel, options.amd, options.only)
-        failed = failed or bool(problem)
-        print(f"kernel {kernel}: {problem or 'passed'} ({time.monotonic() - start:.0f} s)", flush=True)
-    return int(failed)
+        for suite in suites(kernel, options.amd):
+            start = time.monotonic()
+            problem = run_in_guest(kernel, suite, options.only)
+            problems.append(problem)
+            what = f"kernel {kernel}, {', '.join(suite.files)}"
+            print(f"{what}: {problem or 'passed'} ({time.monotonic() - start:.0f} s)", flush=True)
+    failed = any(problem not in ("", NONE_CHOSEN) for problem in problems)
+    return int(failed or "" not in problems)
 
 
 if __name__ == "__main__":

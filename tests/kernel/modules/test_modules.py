@@ -142,7 +142,7 @@ def test_what_a_killed_run_has_left_the_next_one_completes(host, call, nth):
 # -- threads -----------------------------------------------------------------------------------------------------------
 
 
-def test_with_scope_domain_new_threads_inherit_the_group_and_vcpus_alone_take_a_new_one(host):
+def test_with_scope_domain_new_threads_inherit_the_group_and_scope_vcpus_takes_them_out_of_it(host):
     vm3 = host.domains.add("vm3")
     result = host.run("resctrl_mon", name="vm3", scope="domain")
     assert only(result)["msg"] == "Now counted: vCPU 0, 1 and 3 other threads"
@@ -151,9 +151,9 @@ def test_with_scope_domain_new_threads_inherit_the_group_and_vcpus_alone_take_a_
     assert not host.run("resctrl_mon", name="vm3", scope="domain")["changed"]
 
     before = (RESCTRL / host.group(vm3)).stat().st_ino
-    assert only(host.run("resctrl_mon", name="vm3"))["msg"] == "Now counted: vCPU 0, 1"
+    assert only(host.run("resctrl_mon", name="vm3"))["msg"] == "No longer counted: 4 other threads"
     assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
-    assert (RESCTRL / host.group(vm3)).stat().st_ino != before
+    assert (RESCTRL / host.group(vm3)).stat().st_ino == before, "it has lost what it had counted"
 
 
 def test_a_thread_that_a_vcpus_thread_made_is_counted_and_stays(host):
@@ -275,17 +275,21 @@ def test_if_the_rmids_do_not_suffice_nothing_is_changed(host):
     assert host.groups() == before
 
 
-def test_the_kernels_own_words_are_quoted(host):
+def test_if_the_kernel_refuses_a_group_that_the_numbers_allow_nothing_is_left_behind(host):
     """RMIDs may run out although there were enough in the plan: another program was faster."""
     vm3 = host.domains.add("vm3")
     fill(host)
+    before = host.groups()
     host.domains.cover(f"{RESCTRL}/info/L3_MON/num_rmids", f"{rmids() + 1}\n")
     result = host.run("resctrl_mon", name="vm3")
     assert result["msg"] == (
-        f"Cannot make the group at {host.path(host.group(vm3))}: No space left on device (Out of RMIDs). "
-        "Free a monitoring group, or monitor fewer domains"
+        f"Out of RMIDs: 1 needed, 0 free of {rmids()} (the kernel names {rmids() + 1}, and has just refused another) "
+        f"(held by: default 1, other {rmids() - 1}). "
+        "Nothing was changed. Disable other domains, remove groups that nobody needs, or name fewer domains"
     )
     assert only(result)["code"] == "rmids_exhausted"
+    assert [(operation.kind, operation.path) for operation in host.changes()] == [("mkdir", host.group(vm3))]
+    assert host.groups() == before
 
 
 def test_an_rmid_in_limbo_is_waited_for(host):
@@ -319,7 +323,8 @@ def test_values_are_the_kernels(host):
     assert [cache["id"] for cache in domains["vm3"]["caches"]] == [0, 1]
     assert domains["vm3"]["caches"][0]["llc_occupancy"] == 7 * 65536
     assert domains["vm3"]["rates"]["mbm_total_bytes_per_second"] == 0
-    assert domains["vm3"]["groups"][0]["generation"] == (RESCTRL / group).stat().st_ino
+    generation = f"{RESCTRL.stat().st_ctime_ns}-{(RESCTRL / group).stat().st_ino}"
+    assert domains["vm3"]["groups"][0]["generation"] == generation
     assert (domains["vm1"]["cmt"], domains["vm1"]["status"]) == (0, "Disabled")
 
 

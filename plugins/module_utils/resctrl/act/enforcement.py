@@ -14,7 +14,7 @@ from ..decide.snapshot import Snapshot
 from ..decide.wish import Wish, Wishes
 from ..errors import ResctrlError
 from ..kernel.preflight import missing_monitoring
-from ..vms.domain import select
+from ..vms.domain import select, unmatched
 from .steps import perform, said_of
 from .warn import warnings_of
 
@@ -47,7 +47,8 @@ def enforce(
     selected = select(names, known)
     uuids = [one.domain.uuid for one in selected if one.domain]
     wishes = Wishes(dict.fromkeys(uuids, wish), reserve, prune)
-    return Enforcement(host, known, selected, wishes, ignore_inactive).outcome(check)
+    outcome = Enforcement(host, known, selected, wishes, ignore_inactive).outcome(check)
+    return outcome._replace(warnings=[*unmatched(names, known), *outcome.warnings])
 
 
 class Enforcement:
@@ -94,7 +95,7 @@ class Enforcement:
         # Of a domain that was not asked for only a stale group can have been refused
         left = [exc for uuid, exc in self.refused.items() if uuid not in self.wishes.of]
         warnings += [f"A stale group was left: {exc}" for exc in left]
-        return Outcome(results, self.before, after, pruned, warnings)
+        return Outcome(results, self.before, after, pruned, warnings, self.known)
 
     def _results(self, after: Snapshot, failures: t.Mapping[str, ResctrlError]) -> list[Result]:
         active = self._active()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Switching domains on or off, now or for good, and what a declared policy will make of it."""
+"""Switching domains on or off, now or persistently, and what a declared policy will make of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 
 
 class Switched(t.NamedTuple):
-    """What came of it: the run, whether anything was noted for good, and all warnings."""
+    """What came of it: the run, whether a persistent switch was noted, and all warnings."""
 
     outcome: Outcome
     noted: bool
@@ -63,7 +63,7 @@ def switch(
         noted = files.switch(switches, check=check) if persistent else False
         if files.is_enforced():
             warnings += _against_policy(files.load, switches, found, wish)
-        elif persistent:
+        elif switches:
             warnings.append("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.monitor")
     return Switched(outcome, noted, warnings)
 
@@ -90,7 +90,7 @@ def contradictions(policy: Policy, domains: t.Iterable[Domain], wish: Wish) -> l
             soon = "be monitored again" if declared.enabled else "no longer be monitored"
             found.append(
                 f"Domain '{domain.name}' will soon {soon}: {_whose(policy, domain)} says so, and is enforced on this "
-                "host. Change that, or switch the domain for good (persistent)"
+                "host. Change that, or switch the domain persistently (persistent=true)"
             )
         elif wish.enabled and declared.whole_process != wish.whole_process:
             scope = "domain" if declared.whole_process else "vcpus"

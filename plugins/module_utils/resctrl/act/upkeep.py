@@ -19,9 +19,15 @@ if t.TYPE_CHECKING:
     from ..kernel.groups import Group
     from ..observe.host import Host
 
+# A domain that starts changes some times in a row. These changes are acted on at once
+_LOOKS_AT_ONCE = 3
 # A storm of changes (block jobs and guest agents rewrite the status files many times a second) costs one look a second
 _LOOK_EVERY = 1.0
-# A run ends after so many looks: what changes meanwhile starts another
+# The last look is followed by this many seconds without a change: else each change of a storm would start a run
+_QUIET = 1.0
+# How soon a change is noticed
+_NOTICE = 0.02
+# A run ends after this many looks: what changes meanwhile starts another
 _MOST_LOOKS = 60
 
 # Where the agent notes which lasting troubles it has reported; gone after a reboot
@@ -29,14 +35,14 @@ MEMORY = "/run/kvmops-resctrl/said.json"
 
 
 class Report(t.NamedTuple):
-    """What came of keeping up, a sentence each: what was done, who waits for an RMID, what else there is to know, and
-    what is not as declared.
+    """What came of keeping up, a sentence each: what was done, who waits for an RMID (by name), what else there is to
+    know, and what is not as declared.
 
     `last`: the last look.  `failed`: there was an error, be it news or not.
     """
 
     done: list[str]
-    waiting: list[str]
+    waiting: dict[str, str]
     warnings: list[str]
     errors: list[str]
     last: Outcome
@@ -51,20 +57,26 @@ class Report(t.NamedTuple):
 def keep_up(
     look: t.Callable[[], Outcome],
     changed_at: t.Callable[[], int],
-    clock: t.Callable[[], float] = time.monotonic,
+    clock: t.Callable[[], float] = time.time,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> list[Outcome]:
-    """Look, and look again until nothing has changed since the last look began; at most one look a second.
+    """Look, and look again after each change until there is quiet. The first look is at once.
 
-    `changed_at` is a time that changes with every change. The first look is at once.
+    `changed_at` is the time of the last change in nanoseconds, of the same clock. If that is long ago, there is quiet.
     """
     outcomes: list[Outcome] = []
     while True:
         began, seen = clock(), changed_at()
         outcomes.append(look())
-        if seen == changed_at() or len(outcomes) >= _MOST_LOOKS:
+        if len(outcomes) >= _MOST_LOOKS:
             return outcomes
-        sleep(max(0.0, began + _LOOK_EVERY - clock()))
+        if len(outcomes) >= _LOOKS_AT_ONCE:
+            sleep(min(max(0.0, began + _LOOK_EVERY - clock()), _LOOK_EVERY))
+        while changed_at() == seen:
+            # Whoever sets the clock back need not be waited for
+            if not 0 <= clock() - seen / 1e9 < _QUIET:
+                return outcomes
+            sleep(_NOTICE)
 
 
 def enforce_policy(host: Host, directory: str = DIRECTORY, *, check: bool = False) -> Outcome:
@@ -88,7 +100,7 @@ def report_on(outcomes: t.Sequence[Outcome], resctrl: Resctrl) -> Report:
     failures = [one for one in troubles if one not in waiting]
     return Report(
         [line for outcome in outcomes for line in _done(outcome, resctrl)],
-        [f"{one.name}: {one.error}" for one in waiting],
+        {one.name: f"{one.name}: {one.error}" for one in waiting},
         list(last.warnings),
         [f"{one.name}: {one.error}" for one in failures],
         last,
@@ -105,9 +117,10 @@ def _done(outcome: Outcome, resctrl: Resctrl) -> list[str]:
 def news(report: Report, path: str = MEMORY) -> Report:
     """The report without what the last one said too: a trouble that lasts is reported once.
 
+    Of a domain that waits the sentence may change, as when it becomes the next: that it waits is no news then.
     Where nothing can be kept everything is news.
     """
-    lasting = [*report.waiting, *report.warnings, *report.errors]
+    lasting = [*map(_waits, report.waiting), *report.warnings, *report.errors]
     before = _said_before(path)
     if sorted(before) != sorted(lasting):
         try:
@@ -116,10 +129,14 @@ def news(report: Report, path: str = MEMORY) -> Report:
         except OSError:
             return report
     return report._replace(
-        waiting=[line for line in report.waiting if line not in before],
+        waiting={name: line for name, line in report.waiting.items() if _waits(name) not in before},
         warnings=[line for line in report.warnings if line not in before],
         errors=[line for line in report.errors if line not in before],
     )
+
+
+def _waits(name: str) -> str:
+    return f"{name} waits for an RMID"
 
 
 def _said_before(path: str) -> list[str]:

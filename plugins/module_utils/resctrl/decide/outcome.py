@@ -10,7 +10,7 @@ from .status import DomainStatus, status_of
 
 if t.TYPE_CHECKING:
     from ..kernel.groups import Group
-    from ..vms.domain import Selected
+    from ..vms.domain import Domain, Selected
     from .snapshot import Snapshot
 
 
@@ -31,7 +31,7 @@ class Result(t.NamedTuple):
 
 class Outcome(t.NamedTuple):
     """A whole run: a result per domain in the order asked, the snapshots before and after (in check mode: the predicted
-    one), the stale groups removed, and warnings.
+    one), the stale groups removed, warnings, and all domains of the host.
     """
 
     results: list[Result]
@@ -39,6 +39,7 @@ class Outcome(t.NamedTuple):
     after: Snapshot
     pruned: t.Sequence[Group] = ()
     warnings: t.Sequence[str] = ()
+    known: t.Sequence[Domain] = ()
 
     @property
     def changed(self) -> bool:
@@ -55,6 +56,7 @@ def result_of(one: Selected, snapshot: Snapshot, said: t.Mapping[str, str]) -> R
     """What a snapshot says of one entry, with the message by UUID."""
     if one.domain:
         return Result(one.asked, status_of(one.domain, snapshot), msg=said.get(one.domain.uuid, ""))
+    hint = f"Did you mean '{one.nearest}'?" if one.nearest else ""
     # libvirt's own sentence
-    missing = DomainNotFound(f"Domain not found: no domain with matching name '{one.asked}'")
+    missing = DomainNotFound(f"Domain not found: no domain with matching name '{one.asked}'", hint=hint)
     return Result(one.asked, None, error=missing)

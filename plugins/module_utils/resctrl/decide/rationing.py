@@ -22,7 +22,9 @@ def ration(snapshot: Snapshot, wishes: Wishes) -> tuple[Wishes, dict[str, errors
     granted = dict(wishes.of)
     denied: dict[str, errors.ResctrlError] = {}
     needs: list[tuple[Running, int]] = []
-    others = [group for group in snapshot.groups - snapshot.stale if group.uuid not in wishes.of]
+    # Of a domain that is wished for, but not seen, the group stays as it is
+    planned = {one.domain.uuid for one in snapshot.running if one.domain.uuid in wishes.of}
+    others = [group for group in snapshot.groups - snapshot.stale if group.uuid not in planned]
     budget = snapshot.num_rmids - 1 - len(others) - wishes.reserve
     for running in snapshot.running:
         uuid = running.domain.uuid

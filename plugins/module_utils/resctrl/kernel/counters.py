@@ -28,12 +28,7 @@ def read_counter(directory: str, event: str) -> Value:
     try:
         return parse_value(read_text(f"{directory}/{event}"))
     except OSError as exc:
-        return Value(None, reason_of(exc))
-
-
-def reason_of(exc: OSError) -> str:
-    """Why something could not be read: gone only if it is really not there, else error."""
-    return GONE if exc.errno in _GONE else ERROR
+        return Value(None, GONE if exc.errno in _GONE else ERROR)
 
 
 def cache_directories(resctrl: Resctrl, group: Group = ROOT) -> dict[int, str]:
@@ -45,12 +40,17 @@ def cache_directories(resctrl: Resctrl, group: Group = ROOT) -> dict[int, str]:
 
 
 def _cache_directories(resctrl: Resctrl, group: Group) -> dict[int, str]:
-    """The same. Raises OSError.
+    """The same; empty where the group is gone. Raises OSError.
 
     Ids are sparse, come and go with CPU hot-plug and are zero-padded (mon_L3_08 is 8, not a bad octal number).
     Directories of other resources (mon_PERF_PKG_NN) are not caches.
     """
-    names = os.listdir(resctrl.path(group, "mon_data"))
+    try:
+        names = os.listdir(resctrl.path(group, "mon_data"))
+    except OSError as exc:
+        if exc.errno not in _GONE:
+            raise
+        names = []
     matches = [(name, _CACHE_DIRECTORY.fullmatch(name)) for name in names]
     found = {int(match.group(1), 10): resctrl.path(group, "mon_data", name) for name, match in matches if match}
     return dict(sorted(found.items()))
@@ -77,11 +77,11 @@ def _generation(directory: str) -> str:
 def read_group(
     resctrl: Resctrl, group: Group, features: t.Container[str], assignable: bool = False
 ) -> dict[int, Values]:
-    """L3 cache id -> the value of each event. `features`: the events that there are.
+    """L3 cache id -> the value of each event; empty if the group is gone. `features`: the events that there are.
 
     With `assignable` counters, a CTRL_MON group without one of its own reads the number of a MON group below it, which
     says nothing about its own threads (kernel 7.3): its assignments tell.
-    Raises OSError if the caches cannot be listed.
+    Raises OSError if the caches of a group that is there cannot be listed.
     """
     values = {
         cache: {event: read_counter(path, event) if event in features else Value(None, UNSUPPORTED) for event in EVENTS}

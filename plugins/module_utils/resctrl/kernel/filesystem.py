@@ -215,8 +215,12 @@ class Resctrl:
         return errors.Refused(said, path=path, hint=hint)
 
     def _last_command_status(self) -> str:
-        """The kernel's own words for the last failure, as a suffix; "" if it has none (it is a hint, and global)."""
-        lines = read_if_there(self.path(ROOT, "info/last_cmd_status")).strip().split("\n")
+        """The kernel's own words for the last failure, as a suffix; "" if it has none (it is a hint, and global).
+
+        From 6.7 on a line without a cause follows the one that names it.
+        """
+        text = read_if_there(self.path(ROOT, "info/last_cmd_status"))
+        lines = [line for line in text.strip().split("\n") if not line.startswith("Error while processing")] or [""]
         return f" ({lines[-1]})" if lines[-1] not in ("", "ok") else ""
 
     @contextlib.contextmanager

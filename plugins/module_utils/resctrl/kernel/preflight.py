@@ -42,6 +42,17 @@ def missing_monitoring(resctrl: Resctrl) -> errors.MonitoringMissing | None:
     )
 
 
+def check_values(resctrl: Resctrl) -> list[str]:
+    """Why there are no values to be read at the root of `resctrl`, a sentence; empty if there are.
+
+    Raises NotMounted where resctrl is mounted elsewhere: what is counted there must not be called unknown.
+    """
+    missing = missing_monitoring(resctrl)
+    if isinstance(missing, errors.NotMounted) and resctrl.mounts():
+        raise missing
+    return [str(missing)] if missing else []
+
+
 def _not_mounted(resctrl: Resctrl) -> errors.NotMounted:
     elsewhere = [mount.path for mount in resctrl.mounts()]
     hint = (

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import time
 import typing as t
+import zlib
 
 from .. import errors
 from ..decide.outcome import Outcome, result_of
 from ..decide.snapshot import Running, Snapshot
 from ..kernel.filesystem import Resctrl
 from ..kernel.info import num_rmids
-from ..vms.domain import Selected, machine_name, select
+from ..vms.domain import Selected, machine_name, select, unmatched
 from ..vms.processes import Processes
 from .cpu_groups import groups_of_cpus
 from .location import locate
@@ -64,7 +65,7 @@ class Host:
         running, absent = self._find(selected)
         active = {domain.uuid for domain in known if domain.active}
         # One that has just ended, or has not started yet, may have left a group
-        location = locate(self.resctrl, running, active - absent.keys(), whole, turn=int(self._clock()))
+        location = locate(self.resctrl, running, active - absent.keys(), whole, turn=_turn(self._clock()))
         stale, unjudged = self._judge(location, running, absent, active)
         rmids = num_rmids(self.resctrl)
         mount = self.resctrl.mount
@@ -132,6 +133,14 @@ class Host:
         return False
 
 
+def _turn(seconds: float) -> int:
+    """A number that chooses the group whose turn it is.
+
+    The seconds themselves would choose the same few groups for ever where runs come at even intervals.
+    """
+    return zlib.crc32(b"%d" % int(seconds))
+
+
 def query(host: Host, names: t.Sequence[str] | None) -> Outcome:
     """The status of domains (None: of all, the shut-off ones included). On a host that cannot monitor, none is.
 
@@ -142,4 +151,5 @@ def query(host: Host, names: t.Sequence[str] | None) -> Outcome:
     snapshot = host.look(selected, known)
     # One that stopped or starts while we look is no failure of a query
     said = {uuid: str(exc) for uuid, exc in snapshot.absent.items()}
-    return Outcome([result_of(one, snapshot, said) for one in selected], snapshot, snapshot, warnings=snapshot.warnings)
+    results = [result_of(one, snapshot, said) for one in selected]
+    return Outcome(results, snapshot, snapshot, warnings=unmatched(names or (), known), known=known)

@@ -7,12 +7,14 @@ import time
 import typing as t
 
 from ..decide.samples import Part, Sample, outermost
-from ..kernel.counters import cache_generations, read_group, reason_of
-from ..kernel.events import GONE, NOT_ENABLED, UNSUPPORTED
+from ..decide.status import DomainStatus
+from ..kernel.counters import cache_generations, read_group
+from ..kernel.events import ERROR, GONE, NOT_ENABLED, UNSUPPORTED
+from ..kernel.groups import ROOT
 from ..kernel.info import ASSIGNABLE, assign_mode, configurations, features
+from ..vms.domain import Domain
 
 if t.TYPE_CHECKING:
-    from ..decide.status import DomainStatus
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
 
@@ -27,15 +29,22 @@ class Statistics(t.NamedTuple):
 
 def statistics(resctrl: Resctrl, statuses: t.Sequence[DomainStatus], interval: float | None) -> list[Statistics]:
     """Sample each domain, once or, `interval` seconds apart, twice. In the order of `statuses`. Never raises."""
-    first = _sample_all(resctrl, statuses)
+    first = sample_all(resctrl, statuses)
     if interval is None:
         return [Statistics(status, one) for status, one in zip(statuses, first)]
     time.sleep(interval)
-    second = _sample_all(resctrl, statuses)
+    second = sample_all(resctrl, statuses)
     return [Statistics(status, now, then) for status, then, now in zip(statuses, first, second)]
 
 
-def _sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sample]:
+def whole_host(groups: t.Iterable[Group]) -> DomainStatus:
+    """What stands for everything that runs on a host, to be sampled like a domain. `groups`: all but the root."""
+    controls = [ROOT, *(group for group in groups if not group.mon)]
+    return DomainStatus(Domain("", "", True), enabled=True, groups=tuple(sorted(controls)))
+
+
+def sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sample]:
+    """One sample of each domain. Never raises."""
     # What is the same for all domains
     empty = Sample({}, {}, features(resctrl), 0.0, "", cache_generations(resctrl), configurations(resctrl))
     assignable = assign_mode(resctrl) == ASSIGNABLE
@@ -56,8 +65,8 @@ def _sample(resctrl: Resctrl, status: DomainStatus, empty: Sample, assignable: b
 def _part(resctrl: Resctrl, group: Group, events: t.Sequence[str], assignable: bool) -> Part:
     try:
         values, reason = read_group(resctrl, group, events, assignable), GONE
-    except OSError as exc:
-        values, reason = {}, reason_of(exc)
+    except OSError:
+        values, reason = {}, ERROR
     return Part(values, resctrl.generation(group), reason)
 
 

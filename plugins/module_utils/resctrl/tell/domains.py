@@ -10,6 +10,7 @@ from ..decide.status import DomainStatus, status_of
 from ..vms.domain import Domain
 
 if t.TYPE_CHECKING:
+    from ..act.declared import Declared
     from ..decide.outcome import Outcome, Result
     from ..decide.snapshot import Snapshot
     from ..kernel.filesystem import Resctrl
@@ -34,6 +35,12 @@ def describe_domain(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
         "groups": [resctrl.path(group) for group in status.groups],
         "vcpus": describe_vcpus(status),
     }
+
+
+def describe_declared(result: Result, declared: t.Mapping[str, Declared]) -> dict[str, t.Any] | None:
+    """What is declared for a domain, and how it stands; None on a host without a policy. See act/declared.py."""
+    found = declared.get(result.status.domain.uuid) if result.status else None
+    return found._asdict() if found else None
 
 
 def describe_vcpus(status: DomainStatus) -> dict[str, list[int]]:

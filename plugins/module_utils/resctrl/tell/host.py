@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import types
 import typing as t
 
 from ..errors import Unreadable
@@ -21,23 +22,26 @@ from ..observe.bandwidth import caches_without_counter
 from ..observe.cpu_groups import damage
 
 if t.TYPE_CHECKING:
+    from ..act.declared import Declared
     from ..decide.outcome import Outcome
-    from ..decide.snapshot import Snapshot
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
 
 
-def problems(resctrl: Resctrl, outcome: Outcome) -> list[str]:
-    """What is missing on a host, a sentence each, with what to do; empty where everything is there."""
+def problems(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Declared]) -> list[str]:
+    """What is missing on a host, a sentence each, with what to do; empty where everything is there.
+
+    `declared`: see act/declared.py; empty on a host without a policy.
+    """
     missing = missing_monitoring(resctrl)
     if missing:
         return [str(missing)]
     found = [
         *_of_the_mount(resctrl),
         *_of_the_hardware(resctrl),
-        *_of_rmids(resctrl, outcome.after),
+        *_of_rmids(resctrl, outcome, declared),
         *_of_counters(resctrl, outcome),
-        *outcome.warnings,
+        *outcome.after.warnings,
         *(damage(resctrl, group) for group in sorted(outcome.after.members) if resctrl.cpus(group)),
     ]
     # A warning may say what is found here too
@@ -70,9 +74,9 @@ def _of_the_hardware(resctrl: Resctrl) -> list[str]:
     return found
 
 
-def _of_rmids(resctrl: Resctrl, snapshot: Snapshot) -> list[str]:
-    found = []
-    if snapshot.free_rmids <= 0:
+def _of_rmids(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Declared]) -> list[str]:
+    found, snapshot = [], outcome.after
+    if snapshot.free_rmids <= 0 and _someone_lacks_an_rmid(outcome, declared):
         found.append(
             f"All {snapshot.num_rmids} RMIDs are in use ({snapshot.holders()}): remove groups that nobody needs"
         )
@@ -82,6 +86,13 @@ def _of_rmids(resctrl: Resctrl, snapshot: Snapshot) -> list[str]:
             "lost all of its lines: write a number of bytes, such as a thousandth of the cache's size"
         )
     return found
+
+
+def _someone_lacks_an_rmid(outcome: Outcome, declared: t.Mapping[str, Declared]) -> bool:
+    """Whether a domain waits for an RMID or, where nothing is declared, could use one."""
+    if declared:
+        return any(one.condition == "waiting" for one in declared.values())
+    return any(one.domain.active and not one.enabled for one in outcome.statuses)
 
 
 def _of_counters(resctrl: Resctrl, outcome: Outcome) -> list[str]:
@@ -105,8 +116,10 @@ def _of_counters(resctrl: Resctrl, outcome: Outcome) -> list[str]:
     return found
 
 
-def describe_host(resctrl: Resctrl, outcome: Outcome) -> dict[str, t.Any]:
-    """What the host offers: the return value `host`."""
+def describe_host(
+    resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Declared] = types.MappingProxyType({})
+) -> dict[str, t.Any]:
+    """What the host offers: the return value `host`. For `declared` see problems()."""
     mount, snapshot, sizes = resctrl.mount, outcome.after, cache_sizes()
     held = snapshot.held_by() if snapshot.num_rmids else {}
     return {
@@ -130,7 +143,7 @@ def describe_host(resctrl: Resctrl, outcome: Outcome) -> dict[str, t.Any]:
         "counters": [
             {"cache": cache, "total": one.total, "free": one.free} for cache, one in bandwidth_counters(resctrl).items()
         ],
-        "problems": problems(resctrl, outcome),
+        "problems": problems(resctrl, outcome, declared),
     }
 
 

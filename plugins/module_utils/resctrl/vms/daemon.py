@@ -103,7 +103,7 @@ def _connect(libvirt: t.Any, uri: str) -> t.Any:  # noqa: ANN401  # the module, 
 
 
 def _within(seconds: float, uri: str, ask: t.Callable[[], list[Domain]]) -> list[Domain]:
-    """What a question to libvirt is answered. Raises LibvirtUnreachable after so many seconds.
+    """What a question to libvirt is answered. Raises LibvirtUnreachable after `seconds`.
 
     libvirt knows no limit of its own. Its call waits on in a thread that does not keep the process from ending.
     """
@@ -124,6 +124,7 @@ def _within(seconds: float, uri: str, ask: t.Callable[[], list[Domain]]) -> list
     if not answers:
         raise errors.LibvirtUnreachable(
             f"libvirt does not answer at {uri}: no answer within {seconds:g} seconds",
-            hint="Its daemon hangs or is stopped: look at 'systemctl status libvirtd' (or virtqemud), and restart it",
+            hint="Its daemon is stopped, hangs, or waits for a hook in /etc/libvirt/hooks: look at "
+            "'systemctl status libvirtd' (or virtqemud)",
         )
     return answers[0]

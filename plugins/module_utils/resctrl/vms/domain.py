@@ -11,7 +11,7 @@ CACHETUNE = "cachetune"
 MEMORYTUNE = "memorytune"
 ENERGYTUNE = "energytune"
 
-# libvirt cuts a machine's name when it has reached so many characters (virDomainDriverGenerateMachineName)
+# libvirt cuts a machine's name when it has reached this many characters (virDomainDriverGenerateMachineName)
 _MACHINE_NAME = 64
 
 
@@ -44,11 +44,13 @@ class Selected(t.NamedTuple):
     """What one entry of a task's list of names stands for; `domain` is None where libvirt knows no such domain.
 
     `by_name`: the entry names this domain and no other. A pattern stands for whatever runs.
+    `nearest`: the name of a domain that may have been meant instead of one that there is not; "" for none.
     """
 
     asked: str
     domain: Domain | None
     by_name: bool = True
+    nearest: str = ""
 
 
 def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected]:
@@ -60,7 +62,7 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
     by_name = {domain.name: domain for domain in domains}
     by_uuid = {domain.uuid: domain for domain in domains}
     selected: dict[str, Selected] = {}
-    for word in asked:
+    for word in _trimmed(asked, by_name):
         domain = by_name.get(word) or by_uuid.get(canonical_uuid(word))
         if domain is not None:
             selected.setdefault(domain.uuid, Selected(word, domain))
@@ -69,8 +71,32 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
                 if one.active and fnmatch.fnmatchcase(one.name, word):
                     selected.setdefault(one.uuid, Selected(word, one, by_name=False))
         else:
-            selected.setdefault(word, Selected(word, None))
+            selected.setdefault(word, Selected(word, None, nearest=nearest(word, by_name)))
     return list(selected.values())
+
+
+def _trimmed(asked: t.Iterable[str], names: t.Container[str]) -> list[str]:
+    """The words without the blanks around them, which "vm1, vm2" has, but for domains whose names are just so."""
+    return [word if word in names else word.strip() for word in asked]
+
+
+def nearest(word: str, names: t.Iterable[str]) -> str:
+    """The name that looks most like a word; "" if none does."""
+    # Not above: only a mistake needs it
+    import difflib
+
+    lower = {name.lower(): name for name in names}
+    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.75)
+    return lower[found[0]] if found else ""
+
+
+def unmatched(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[str]:
+    """For each pattern that no running domain matches, a sentence. All of none, "*", is nothing to be said."""
+    names = [domain.name for domain in domains if domain.active]
+    known = {domain.name for domain in domains}
+    words = dict.fromkeys(_trimmed(asked, known))
+    patterns = [word for word in words if is_pattern(word) and word not in known and word != "*"]
+    return [f"No running domain matches '{word}'" for word in patterns if not fnmatch.filter(names, word)]
 
 
 def is_pattern(word: str) -> bool:

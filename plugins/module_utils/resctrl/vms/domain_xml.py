@@ -58,7 +58,8 @@ def _walk(content: bytes, start: _Start, text: _Text = lambda _path, _text: None
         parser.Parse(content, True)
     except _Seen:
         return
-    except expat.ExpatError as exc:
+    except (expat.ExpatError, LookupError) as exc:
+        # LookupError: it claims an encoding that there is not
         raise ValueError(str(exc)) from exc
 
 

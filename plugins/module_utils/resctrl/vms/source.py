@@ -111,9 +111,10 @@ class Source:
         name = domain.name
         if "/" in name or "\0" in name:
             return Status()
+        # libvirt writes UTF-8 whatever our locale says
+        file = name.encode("utf-8", "surrogateescape") + b".xml"
         try:
-            # libvirt writes UTF-8, whatever the locale is
-            status = self.parse_file(os.path.join(os.fsencode(self.state), name.encode("utf-8", "replace") + b".xml"))
+            status = self.parse_file(os.path.join(os.fsencode(self.state), file))
         except PermissionError as exc:
             raise errors.NotRoot(
                 f"Cannot read libvirt's status files in {self.state}",

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is declared for the domains of a host beside what is: the answer to "why is this one not monitored?"."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .. import errors
+from ..kernel.preflight import missing_monitoring
+from ..vms.domain import Selected
+from ..wish.store import DIRECTORY
+
+if t.TYPE_CHECKING:
+    from ..decide.outcome import Outcome
+    from ..decide.status import DomainStatus
+    from ..observe.host import Host
+    from ..wish.policy import Policy
+
+# How a domain stands
+COUNTED = "counted"
+WAITING = "waiting"
+FAILING = "failing"
+STARTING = "starting"
+PENDING = "pending"
+UNMONITORED = "unmonitored"
+OFF = "off"
+_IN_WORDS = {
+    PENDING: "pending, the next run of the agent sees to it",
+    UNMONITORED: "not monitored",
+    OFF: "shut off",
+}
+_SWITCHED = {"enabled": "on", "disabled": "off"}
+
+
+class Declared(t.NamedTuple):
+    """What is declared for a domain, and how it stands.
+
+    `state`: what the policy declares: enabled, disabled or unmanaged; `rule`: the name of its rule, None for the
+    default.  `switch`: enabled or disabled where it was switched persistently, else None.
+    `condition`: counted, waiting (for an RMID), failing, starting, pending (the next run of the agent sees to it),
+    unmonitored or off; `why`: the reason for waiting and failing, else "".
+    """
+
+    state: str
+    rule: str | None
+    switch: str | None
+    priority: int
+    condition: str
+    why: str
+
+    def in_words(self) -> str:
+        """A line for a reader."""
+        rule = f"rule '{self.rule}'" if self.rule else "the default"
+        switched = f", but switched {_SWITCHED[self.switch]} persistently" if self.switch else ""
+        because = f" ({self.why})" if self.why else ""
+        return (
+            f"Declared: {self.state} by {rule}{switched}. Now: {_IN_WORDS.get(self.condition, self.condition)}{because}"
+        )
+
+
+def declarations(
+    host: Host, outcome: Outcome, directory: str = DIRECTORY, draft: t.Mapping[str, t.Any] | None = None
+) -> dict[str, Declared]:
+    """UUID -> what is declared, for the domains of a query; empty on a host without a policy.
+
+    `draft`: a policy to look at instead of the one that the host has; what was switched persistently there holds.
+    Raises PolicyDamaged, Unreadable, and ValueError for a draft that is no policy.
+    """
+    if draft is None and not os.path.isdir(directory):
+        return {}
+    # Not above: most hosts have no policy, and what is imported is compiled on every run of a module
+    from ..decide.planning import plan
+    from ..wish.files import load
+    from ..wish.policy import parse_policy
+
+    policy = load(directory)
+    if draft is not None:
+        policy = parse_policy(draft)._replace(switches=policy.switches)
+    wishes = policy.wishes(one for one in outcome.known if one.active)
+    selected = [Selected(one.name, one, by_name=False) for one in outcome.known if one.uuid in wishes.of]
+    snapshot = host.look(selected, outcome.known, wishes.whole)
+    missing = missing_monitoring(host.resctrl)
+    failures = dict.fromkeys(wishes.of, missing) if missing else plan(snapshot, wishes).failures
+    return {
+        status.domain.uuid: _declared(policy, status, failures.get(status.domain.uuid)) for status in outcome.statuses
+    }
+
+
+def _declared(policy: Policy, status: DomainStatus, failure: errors.ResctrlError | None) -> Declared:
+    rule = policy.rule_for(status.domain)
+    switch = policy.switches.get(status.domain.uuid)
+    wish = policy.wish_for(status.domain)
+    condition = _condition(status, wish is not None and wish.enabled, failure)
+    return Declared(
+        _word(rule.enabled if rule else policy.default),
+        rule.name if rule else None,
+        None if switch is None else _word(switch),
+        rule.priority if rule else 0,
+        condition,
+        str(failure) if failure and condition in (WAITING, FAILING) else "",
+    )
+
+
+def _word(enabled: bool | None) -> str:
+    return {True: "enabled", False: "disabled", None: "unmanaged"}[enabled]
+
+
+def _condition(status: DomainStatus, wished: bool, failure: errors.ResctrlError | None) -> str:
+    if not status.domain.active or status.gone:
+        return OFF
+    if status.starting:
+        return STARTING
+    if status.enabled:
+        return COUNTED
+    if not wished:
+        return UNMONITORED
+    if failure is None:
+        return PENDING
+    return WAITING if isinstance(failure, errors.RmidsExhausted) else FAILING

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host's values as a table for a reader, or as CSV. Pure: makes lines, and prints none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import typing as t
+
+from ..decide.samples import per_cache, rates, totals
+from ..kernel.events import BANDWIDTH, NOT_ENABLED, OCCUPANCY, Sum
+from .text import columns, cut, pad, printable
+
+if t.TYPE_CHECKING:
+    from ..observe.sampling import Statistics
+
+TOTAL, LOCAL = BANDWIDTH
+# What a table can be sorted by, each with what is printed above its column
+SORTS = {"name": "DOMAIN", "cache": "CACHE", "total": "TOTAL/s", "local": "LOCAL/s"}
+# The columns of numbers, each with its event
+_NUMBERS = {"cache": OCCUPANCY, "total": TOTAL, "local": LOCAL}
+_BAR = 8
+_NAME = (10, 24)  # the least and the most columns of a domain's name
+_BESIDE_NAME = 36  # the columns of status and numbers, with the blanks between them
+_UNITS = ("B", "K", "M", "G", "T", "P")
+
+_Number = t.Optional[float]
+
+
+class Row(t.NamedTuple):
+    """A line of the table: bytes, and bytes per second; what is not known is None.
+
+    `caches`: L3 cache id -> the bytes there.  `partial`: the columns of which a part is not known, or all of it.
+    """
+
+    name: str
+    status: str
+    cache: _Number
+    caches: t.Mapping[int, _Number]
+    total: _Number = None
+    local: _Number = None
+    partial: frozenset[str] = frozenset()
+    note: str = ""
+
+    def number(self, column: str) -> _Number:
+        """The value of a column of numbers."""
+        return {"cache": self.cache, "total": self.total, "local": self.local}[column]
+
+
+class Table(t.NamedTuple):
+    """The lines of a table: its head, a line for each domain, and what stands below them."""
+
+    head: str
+    body: list[str]
+    foot: list[str]
+
+    @property
+    def lines(self) -> list[str]:
+        """All of them."""
+        return [self.head, *self.body, *self.foot]
+
+
+def row_of(one: Statistics) -> Row:
+    """The line of a domain. A sum of which only a part is known shows that part."""
+    sums = totals(one.sample)
+    shown = {OCCUPANCY: sums[OCCUPANCY]}
+    if one.before:
+        shown.update(rates(one.before, one.sample).totals)
+    numbers = {event: _known(value) for event, value in shown.items()}
+    lacking = {event for event, value in shown.items() if value.value.reason not in (None, NOT_ENABLED)}
+    status = one.status
+    return Row(
+        status.domain.name,
+        status.forced_by or status.text,
+        numbers[OCCUPANCY],
+        {cache: _known(values[OCCUPANCY]) for cache, values in per_cache(one.sample).items()},
+        numbers.get(TOTAL),
+        numbers.get(LOCAL),
+        frozenset(column for column, event in _NUMBERS.items() if event in lacking),
+        _note(one, {shown[event].value.reason or "" for event in lacking}),
+    )
+
+
+def _known(value: Sum) -> _Number:
+    return value.known if value.value.number is None else value.value.number
+
+
+def _note(one: Statistics, reasons: t.Iterable[str]) -> str:
+    """What is to be known beside the numbers."""
+    status = one.status
+    notes = []
+    if status.starting:
+        notes.append("starting")
+    elif status.groups and status.uncounted:
+        notes.append(f"not counted: vCPU {', '.join(map(str, status.uncounted))}")
+    return "; ".join([*notes, *sorted(reasons)])
+
+
+def rest_of(whole: Statistics, rows: t.Sequence[Row]) -> Row:
+    """The line of what no domain's group counts: the host itself, domains that are not monitored, the kernel.
+
+    `whole` counts everything. Two values read one after the other may differ a little, so nothing is less than 0.
+    """
+    everything = row_of(whole)
+
+    def left(number: _Number, parts: t.Iterable[_Number]) -> _Number:
+        return None if number is None else max(0, number - sum(part or 0 for part in parts))
+
+    return Row(
+        "(the rest)",
+        "",
+        left(everything.cache, [row.cache for row in rows]),
+        {cache: left(number, [row.caches.get(cache) for row in rows]) for cache, number in everything.caches.items()},
+        left(everything.total, [row.total for row in rows]),
+        left(everything.local, [row.local for row in rows]),
+        everything.partial.union(*(row.partial for row in rows)),
+    )
+
+
+def sum_of(rows: t.Sequence[Row]) -> Row:
+    """The line of all monitored domains together."""
+
+    def add(numbers: t.Iterable[_Number]) -> _Number:
+        known = [number for number in numbers if number is not None]
+        return sum(known) if known else None
+
+    caches = sorted({cache for row in rows for cache in row.caches})
+    return Row(
+        "(sum)",
+        "",
+        add(row.cache for row in rows),
+        {cache: add(row.caches.get(cache) for row in rows) for cache in caches},
+        add(row.total for row in rows),
+        add(row.local for row in rows),
+        frozenset().union(*(row.partial for row in rows)),
+    )
+
+
+def sort_rows(rows: t.Iterable[Row], by: str) -> list[Row]:
+    """By name, or the largest first; what is not known last."""
+
+    def size(row: Row) -> float:
+        number = None if by == "name" else row.number(by)
+        return -1 if number is None else number
+
+    return sorted(rows, key=lambda row: (-size(row), row.name))
+
+
+def human(number: float | None) -> str:
+    """Bytes in five characters or less, in units of 1024; "-" where they are not known."""
+    if number is None:
+        return "-"
+    value, unit = float(number), 0
+    while round(value) >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.1f}{_UNITS[unit]}" if unit and value < 10 else f"{value:.0f}{_UNITS[unit]}"
+
+
+def bar(part: float | None, whole: int | None) -> str:
+    """A share as a bar such as [###     ]; blanks where it is not known."""
+    if part is None or not whole:
+        return " " * (_BAR + 2)
+    filled = min(_BAR, round(_BAR * part / whole))
+    return f"[{'#' * filled}{' ' * (_BAR - filled)}]"
+
+
+def table(
+    rows: t.Sequence[Row], rest: Row | None, sizes: t.Mapping[int, int], width: int = 80, by: str = "cache"
+) -> Table:
+    """The table, no line of it longer than `width` columns: domains, their sum, and the rest of the host.
+
+    `sizes`: L3 cache id -> bytes. There is a bar for each cache, as long as there is room for it.
+    """
+    foot = [sum_of(rows), *([rest] if rest else [])]
+    caches = sorted({cache for row in [*rows, *foot] for cache in row.caches})
+    name = min(max([_NAME[0], *(columns(printable(row.name)) for row in rows)]), _NAME[1])
+    bars = caches[: max(0, (width - name - _BESIDE_NAME) // (_BAR + 3))]
+    heads = [f"{title}{'*' if sort == by else ''}" for sort, title in SORTS.items()]
+    titles = [f"L3 {cache} {human(sizes.get(cache))}"[: _BAR + 2] for cache in bars]
+
+    def line(row: Row) -> str:
+        return _line(_padded(name, _cells(row, bars, sizes)), row.note, width)
+
+    head = _line(_padded(name, [heads[0], "STATUS", heads[1], *titles, *heads[2:]]), "", width)
+    body = [line(row) for row in sort_rows(rows, by)]
+    lines = [line(row) for row in foot]
+    if any(_is_part(row, column) for row in [*rows, *foot] for column in _NUMBERS):
+        lines.append(cut("~ a part of it is not known", width))
+    return Table(head, body, lines)
+
+
+def _is_part(row: Row, column: str) -> bool:
+    return column in row.partial and row.number(column) is not None
+
+
+def _cells(row: Row, bars: t.Sequence[int], sizes: t.Mapping[int, int]) -> list[str]:
+    cache, *speeds = (f"{'~' if _is_part(row, column) else ''}{human(row.number(column))}" for column in _NUMBERS)
+    shares = [bar(row.caches.get(one), sizes.get(one)) for one in bars]
+    return [printable(row.name), row.status, cache, *shares, *speeds]
+
+
+def _padded(name: int, cells: t.Sequence[str]) -> list[str]:
+    first, status, cache, *shares, total, local = cells
+    middle = [pad(share, _BAR + 2) for share in shares]
+    return [pad(first, name), pad(status, 10), f"{cache:>6}", *middle, f"{total:>8}", f"{local:>8}"]
+
+
+def _line(cells: t.Sequence[str], note: str, width: int) -> str:
+    """A line. Cells for which there is no room are left out: a part of a number would be another number."""
+    line = cut(cells[0], width)
+    for cell in cells[1:]:
+        if columns(line) + 1 + columns(cell) > width:
+            return line.rstrip()
+        line += f" {cell}"
+    return cut(f"{line}  {printable(note)}".rstrip(), width)
+
+
+def comma_separated(described: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
+    """The values of all domains as CSV, a line each with one above; what is not known is empty.
+
+    `described` has for each domain's name what describe_statistics() says of it.
+    """
+    columns = ("status", "cmt", OCCUPANCY, *BANDWIDTH)
+    speeds = tuple(f"{event}_per_second" for event in BANDWIDTH)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["domain", "uuid", *columns, *speeds, "seconds", "reason"])
+    for name, values in described.items():
+        speed = values["rates"] or {}
+        row = [name, values["uuid"], *(values[column] for column in columns)]
+        row += [speed.get(column) for column in (*speeds, "seconds")]
+        writer.writerow([*row, values["reason"]])
+    return text.getvalue()

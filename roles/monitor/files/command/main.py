@@ -1,0 +1,42 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command resctrl-mon: the proposal's verbs for a host without Ansible, and the enforcement of its policy.
+
+Needs Python's standard library only, and asks libvirt nothing: what runs is told by its files and by /proc.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import typing as t
+
+from resctrl.errors import ResctrlError
+
+from .arguments import parser
+from .say import fail
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """Run the command; the exit status, as --help tells it."""
+    for stream in (sys.stdout, sys.stderr):
+        # A domain's name may hold what the locale cannot say
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    options = parser().parse_args(arguments)
+    try:
+        status = int(options.run(options))
+        # Here, where it can still be noticed that nobody reads
+        sys.stdout.flush()
+        return status
+    except ResctrlError as exc:
+        return fail(exc)
+    except BrokenPipeError:
+        # The reader, such as head(1), has seen enough. Python would complain again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT

@@ -1,0 +1,174 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs of resctrl-mon: each gets the parsed command line, prints, and gives the exit status."""
+
+from __future__ import annotations
+
+import typing as t
+
+from resctrl import errors
+from resctrl.act import switch as switching
+from resctrl.act import upkeep
+from resctrl.act.declared import declarations
+from resctrl.decide.wish import Wish
+from resctrl.kernel.events import OCCUPANCY
+from resctrl.kernel.filesystem import Resctrl
+from resctrl.kernel.preflight import check_values
+from resctrl.observe.host import Host, query
+from resctrl.observe.sampling import statistics
+from resctrl.tell import table
+from resctrl.tell.domains import describe_declared, describe_domain
+from resctrl.tell.statistics import describe_statistics
+from resctrl.vms.files import changed_at
+
+from . import screen
+from .say import fail, fail_for, in_our_words, print_json, say, warn
+
+if t.TYPE_CHECKING:
+    import argparse
+
+    from resctrl.act.declared import Declared
+    from resctrl.decide.outcome import Outcome, Result
+
+
+def _query(options: argparse.Namespace) -> tuple[Host, Outcome]:
+    host = Host.of_files(options.resctrl_path)
+    outcome = query(host, [options.domain] if options.domain else None)
+    warn([*outcome.warnings, *outcome.after.warnings])
+    return host, outcome
+
+
+def status(options: argparse.Namespace) -> int:
+    """Whether domains are monitored, and what is declared for them."""
+    host, outcome = _query(options)
+    warn(check_values(host.resctrl))
+    declared = declarations(host, outcome)
+    if options.json:
+        print_json(
+            [
+                {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
+                for one in outcome.results
+            ]
+        )
+    else:
+        _print_status(outcome.results, named=options.domain is None, declared=declared)
+    unseen = [one for one in outcome.after.absent.values() if isinstance(one, errors.DomainUnseen)]
+    for exc in unseen:
+        fail(exc)
+    return fail_for(outcome.results) or int(bool(unseen))
+
+
+def _print_status(results: t.Iterable[Result], named: bool, declared: t.Mapping[str, Declared]) -> None:
+    for result in results:
+        if result.status:
+            if named:
+                say(f"Domain: '{result.status.domain.name}'")
+            say(f"RDT Monitoring Status: {result.status.text}")
+            found = declared.get(result.status.domain.uuid)
+            if found:
+                say(f"  {in_our_words(found.in_words())}")
+
+
+def stats(options: argparse.Namespace) -> int:
+    """What was counted for domains."""
+    host, outcome = _query(options)
+    warn(check_values(host.resctrl))
+    if options.table:
+        return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
+    counted = {
+        one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after)
+        for one in statistics(host.resctrl, outcome.statuses, options.interval)
+    }
+    if options.json:
+        print_json(counted)
+    elif options.csv:
+        print(table.comma_separated(counted), end="")
+    else:
+        for name, values in counted.items():
+            say(f"Domain: '{name}'")
+            for line in _in_the_rfcs_form(values):
+                say(f"  {line}")
+    return fail_for(outcome.results)
+
+
+def _in_the_rfcs_form(values: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """The proposal's line, and with an interval a line for each rate."""
+    yield f"resctrl.cmt={_number(values['cmt'], values['reasons'].get(OCCUPANCY))}"
+    rates = values["rates"] or {}
+    for name, value in rates.items():
+        if name.endswith("_per_second"):
+            yield f"resctrl.{name}={_number(value, rates['reasons'].get(name))}"
+
+
+def _number(number: float | None, reason: str | None) -> str:
+    return f"null ({reason})" if number is None else f"{number:.0f}"
+
+
+def enable(options: argparse.Namespace) -> int:
+    """Monitor domains."""
+    return _switch(options, Wish(True, options.scope == "domain", options.takeover, options.leave_cpu_group))
+
+
+def disable(options: argparse.Namespace) -> int:
+    """Monitor domains no longer."""
+    return _switch(options, Wish(False))
+
+
+def _switch(options: argparse.Namespace, wish: Wish) -> int:
+    host = Host.of_files(options.resctrl_path)
+    switched = switching.switch(host, [options.domain], wish, persistent=options.persistent)
+    results = switched.outcome.results
+    for one in results:
+        if options.persistent and one.status and not one.error and not one.status.domain.active:
+            monitored = "monitored" if wish.enabled else "not monitored"
+            say(f"Domain '{one.name}' is shut off: it will be {monitored} whenever it starts.")
+        elif not one.error:
+            _print_status([one], named=len(results) > 1, declared={})
+    warn(switched.warnings)
+    return fail_for(results)
+
+
+def enforce(options: argparse.Namespace) -> int:
+    """Make the policy so."""
+    host = Host.of_files(options.resctrl_path)
+    if options.check:
+        outcomes = [upkeep.enforce_policy(host, check=True)]
+    else:
+        outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
+    report = upkeep.report_on(outcomes, host.resctrl)
+    if options.json:
+        _print_report(report, host.resctrl)
+        return int(report.failed)
+    if options.quiet:
+        report = upkeep.news(report)
+    if options.check and report.done:
+        say("Nothing was changed. This would be done:")
+    for line in [*report.done, *report.waiting.values()]:
+        say(in_our_words(line))
+    if report.idle and not options.quiet:
+        say("Everything is as declared.")
+    warn(report.warnings)
+    for line in report.errors:
+        fail(line)
+    return int(report.failed)
+
+
+def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
+    print_json(
+        {
+            "done": report.done,
+            "waiting": list(report.waiting.values()),
+            "warnings": report.warnings,
+            "errors": report.errors,
+            "domains": [describe_domain(result, resctrl) for result in report.last.results],
+        }
+    )
+
+
+def clear(options: argparse.Namespace) -> int:
+    """End all monitoring of ours."""
+    resctrl = Resctrl(options.resctrl_path)
+    for group in upkeep.clear(resctrl):
+        say(f"Removed {resctrl.path(group)}")
+    return 0

@@ -1,0 +1,85 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs in a guest: makes the domains, their groups and further threads, and then measures with look.py."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import typing as t
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+sys.path.insert(0, str(ROOT / "tests/lab"))
+
+from modules import PYTHON, ansible_path, collections_path  # noqa: E402  # beside the emulator
+from standins import Standin, Standins  # noqa: E402
+
+RESCTRL = pathlib.Path("/sys/fs/resctrl")
+# A process with so many threads that wait
+_IDLE = """
+import sys, threading
+threading.stack_size(64 << 10)
+end = threading.Event()
+for _thread in range(int(sys.argv[1])):
+    threading.Thread(target=end.wait, daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def count_threads() -> int:
+    """The threads in the whole system; kernel threads too."""
+    return int(pathlib.Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+
+
+@contextlib.contextmanager
+def idle_threads(number: int) -> t.Iterator[None]:
+    """So many threads more, as long as the block lasts."""
+    argv = [PYTHON, "-I", "-c", _IDLE, str(max(number, 0))]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            if not process.stdout or process.stdout.readline() != "ready\n":
+                raise SystemExit("the idle threads did not start")
+            yield
+        finally:
+            process.kill()
+
+
+def monitor(domain: Standin) -> None:
+    """Let a domain be as a run of resctrl_mon leaves it."""
+    group = RESCTRL / f"mon_groups/kvmops-{domain.uuid}"
+    group.mkdir()
+    for tid in domain.vcpus.values():
+        (group / "tasks").write_text(f"{tid}\n", encoding="ascii")
+
+
+def main() -> None:
+    """Prepare, say what there is, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("domains", "vcpus", "threads", "looks"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    options = parser.parse_args()
+    subprocess.run(["mount", "-t", "resctrl", "resctrl", RESCTRL], check=True)
+    with tempfile.TemporaryDirectory() as directory, Standins(pathlib.Path(directory)) as domains:
+        for number in range(options.domains):
+            monitor(domains.add(f"vm{number:04}", options.vcpus))
+        with idle_threads(options.threads - count_threads()):
+            print(
+                f"\nLinux {os.uname().release}, {os.cpu_count()} emulated CPUs: {count_threads()} threads, "
+                f"{options.domains} domains of {options.vcpus} vCPUs, {len(list(RESCTRL.glob('mon_groups/*')))} groups",
+                flush=True,
+            )
+            environment = {**os.environ, "PYTHONPATH": f"{collections_path()}:{ansible_path()}"}
+            argv = domains.argv([PYTHON, "-B", str(HERE / "look.py"), domains.uri, str(options.looks)])
+            subprocess.run(argv, check=True, env=environment, cwd="/")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Switching domains on a host that has a policy: what is noted, and where the policy says otherwise."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import switch as switching
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.switch import contradictions, switch
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wish
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import files
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish.policy import Policy, Rule
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import VM3, Kernel, host_of
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
+    DISABLE,
+    ENABLE,
+    host,
+    uuid,
+    vm,
+)
+
+WHOLE = Wish(whole_process=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "wish", "sentence"),
+    [
+        (Policy(True), DISABLE, "will soon be monitored again: the default of the policy says so"),
+        (Policy(False), ENABLE, "will soon be not monitored again: the default of the policy says so"),
+        (Policy(rules=(Rule("vm*", True),)), DISABLE, "monitored again: the rule 'vm*' of the policy says so"),
+        (Policy(False, switches={VM3.uuid: True}), DISABLE, "monitored again: a persistent switch says so"),
+        (Policy(True), WHOLE, "will soon be monitored with scope vcpus: the policy of this host says so"),
+        (Policy(True, whole_process=True), ENABLE, "will soon be monitored with scope domain: the policy"),
+    ],
+)
+def test_where_the_policy_will_make_it_otherwise_that_is_said(policy, wish, sentence):
+    (said,) = contradictions(policy, [VM3], wish)
+    assert said.startswith("Domain 'vm3' ")
+    assert sentence in said
+
+
+@pytest.mark.parametrize(
+    ("policy", "wish"),
+    [
+        (Policy(), DISABLE),
+        (Policy(), ENABLE),
+        (Policy(True, (Rule("vm3", None),)), DISABLE),
+        (Policy(True), ENABLE),
+        (Policy(False), DISABLE),
+        (Policy(True, switches={VM3.uuid: False}), DISABLE),
+        # Of one that is not to be monitored there is no scope
+        (Policy(False, whole_process=True), DISABLE),
+    ],
+)
+def test_where_it_says_the_same_or_nothing_there_is_nothing_to_say(policy, wish):
+    assert contradictions(policy, [VM3], wish) == []
+
+
+class Scene:
+    """vm1 runs; what is noted lies in `directory`."""
+
+    def __init__(self, path):
+        self.directory = path / "policy"
+        self.kernel = Kernel(path / "kernel")
+
+    def declare(self, content):
+        self.directory.mkdir()
+        (self.directory / "policy.json").write_text(json.dumps(content))
+
+    def switch(self, wish=ENABLE, name="vm1", **options):
+        return switch(host_of(host(vm(1)), self.kernel), [name], wish, **options)
+
+    def noted(self):
+        return files.load(str(self.directory)).switches
+
+
+@pytest.fixture(name="scene")
+def scene_fixture(tmp_path, monkeypatch):
+    """What says where the policy lies is a default of functions: they get another here."""
+    scene = Scene(tmp_path)
+    directory = str(scene.directory)
+    load, note = files.load, files.switch
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(switching, "DIRECTORY", directory)
+    monkeypatch.setattr(files, "load", lambda path=directory: load(path))
+    monkeypatch.setattr(files, "switch", lambda changes, *, check: note(changes, directory, check=check))
+    monkeypatch.setattr(files, "is_enforced", lambda: True)
+    return scene
+
+
+def test_without_a_policy_nothing_is_noted_or_said(scene):
+    switched = scene.switch()
+    assert (switched.changed, switched.noted, switched.warnings) == (True, False, [])
+    assert not scene.directory.exists()
+
+
+def test_a_persistent_switch_is_noted_for_those_that_were_named(scene):
+    switched = scene.switch(persistent=True)
+    assert (switched.noted, switched.warnings) == (True, [])
+    assert scene.noted() == {uuid(1): True}
+    again = scene.switch(persistent=True)
+    assert (again.changed, again.noted) == (False, False)
+
+
+def test_check_mode_notes_nothing_but_says_that_it_would(scene):
+    scene.declare({"default": "enabled"})
+    switched = scene.switch(DISABLE, persistent=True, check=True)
+    assert (switched.changed, switched.noted, switched.warnings) == (True, True, [])
+    assert scene.noted() == {}
+
+
+def test_a_switch_for_now_against_the_policy_is_warned_of(scene):
+    scene.declare({"default": "disabled"})
+    (warning,) = scene.switch().warnings
+    assert "will soon be not monitored again" in warning
+    assert scene.kernel.content() == {group_for(uuid(1), ROOT): {1001, 1002}}
+
+
+def test_a_policy_that_nothing_enforces_contradicts_nothing(scene, monkeypatch):
+    monkeypatch.setattr(files, "is_enforced", lambda: False)
+    scene.declare({"default": "disabled"})
+    assert scene.switch().warnings == []
+    (warning,) = scene.switch(persistent=True).warnings
+    assert "nothing on this host enforces it" in warning
+
+
+def test_what_libvirt_does_not_know_is_not_noted(scene):
+    switched = scene.switch(name="vm9", persistent=True)
+    assert (switched.changed, switched.noted) == (False, False)
+    assert switched.outcome.results[0].error.code == "domain_not_found"
+    assert not scene.directory.exists()

@@ -1,0 +1,260 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeping a host as its policy says: when to look, what is done, and what is said of it, once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import upkeep
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep import (
+    Report,
+    clear,
+    enforce_policy,
+    keep_up,
+    news,
+    report_on,
+)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome, Result
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.snapshot import Snapshot
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import Kernel, host_of
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
+    LIBVIRT,
+    host,
+    uuid,
+    vm,
+)
+
+NOTHING = Outcome([], Snapshot(), Snapshot())
+
+
+class World:
+    """A clock that passes by sleeping and looking, and a host that changes at given seconds."""
+
+    def __init__(self, changes=(), look_takes=0.05):
+        self.now = 0.0
+        self.changes = sorted(changes)
+        self.look_takes = look_takes
+        self.looks = []
+
+    def changed_at(self):
+        """When the last change was, in nanoseconds, as the directory of the status files tells it."""
+        return round(max((change for change in self.changes if change <= self.now), default=-1000) * 1e9)
+
+    def look(self):
+        self.looks.append(self.now)
+        self.now += self.look_takes
+        return NOTHING
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def keep_up(self):
+        return keep_up(self.look, self.changed_at, lambda: self.now, self.sleep)
+
+
+def test_the_first_look_is_at_once_and_the_only_one_where_nothing_changes():
+    world = World()
+    assert world.keep_up() == [NOTHING]
+    assert world.looks == [0.0]
+    assert world.now == world.look_takes
+
+
+def test_after_a_change_there_is_a_second_of_quiet_before_the_run_ends():
+    """A change that comes soon after another one must not need another run."""
+    world = World([0.0])
+    assert world.keep_up() == [NOTHING]
+    assert world.now == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_few_changes_of_a_domain_that_starts_are_each_acted_on_at_once():
+    world = World([0.0, 0.3, 0.9])
+    world.keep_up()
+    assert world.looks == pytest.approx([0.0, 0.3, 0.9], abs=0.05)
+
+
+def test_a_storm_of_changes_costs_one_look_a_second():
+    world = World([number / 20 for number in range(400)])
+    world.keep_up()
+    at_once = upkeep._LOOKS_AT_ONCE - 1
+    assert len(world.looks) <= 20 + at_once + 1
+    assert all(later - earlier >= 0.999 for earlier, later in zip(world.looks[at_once:], world.looks[at_once + 1 :]))
+
+
+def test_a_storm_that_does_not_end_is_left_to_the_next_run():
+    world = World([number / 20 for number in range(20 * 1000)])
+    assert len(world.keep_up()) == upkeep._MOST_LOOKS
+    assert world.now < 61
+
+
+def test_a_clock_that_was_set_back_is_not_waited_for():
+    world = World()
+    world.changed_at = lambda: 5_000_000_000
+    world.keep_up()
+    assert world.looks == [0.0]
+
+
+@given(st.lists(st.floats(0, 20)), st.floats(0.001, 3))
+def test_no_change_is_missed(changes, look_takes):
+    """Whoever starts us sees the changes after the end."""
+    world = World(changes, look_takes)
+    world.keep_up()
+    assert all(world.looks[-1] >= change - 0.001 for change in changes if change <= world.now - 0.001)
+
+
+# -- the policy --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="enforced")
+def enforced_fixture(tmp_path, monkeypatch):
+    """Enforces a declaration on the host of a snapshot: the outcome, and the kernel."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+    def enforce(snapshot, declared, **options):
+        (tmp_path / "policy.json").write_text(json.dumps(declared))
+        kernel = Kernel.of(snapshot, tmp_path / "kernel")
+        return enforce_policy(host_of(snapshot, kernel), str(tmp_path), **options), kernel
+
+    return enforce
+
+
+def test_everything_that_runs_is_made_as_declared(enforced):
+    off = group_for(uuid(2), ROOT)
+    snapshot = host(vm(1), vm(2), vm(3), members={off: {2001, 2002}})
+    rules = [{"name": "vm2", "state": "disabled"}, {"name": uuid(3), "state": "unmanaged"}]
+    outcome, kernel = enforced(snapshot, {"default": "enabled", "domains": rules})
+    assert kernel.content() == {group_for(uuid(1), ROOT): {1001, 1002}}
+    assert [result.name for result in outcome.results] == ["vm1", "vm2"]
+
+
+def test_in_check_mode_nothing_is(enforced):
+    outcome, kernel = enforced(host(vm(1)), {"default": "enabled"}, check=True)
+    assert outcome.changed
+    assert kernel.steps == []
+
+
+def test_who_waits_for_an_rmid_is_no_failure_and_one_is_next(enforced):
+    outcome, kernel = enforced(host(vm(1), vm(2), vm(3), num_rmids=2), {"default": "enabled"})
+    found = report_on([outcome], kernel)
+    assert [line.split(":")[0] for line in found.waiting] == ["vm2", "vm3"]
+    assert ["It is the next" in line for line in found.waiting] == [True, False]
+    assert (found.errors, found.failed, found.idle) == ([], False, False)
+
+
+def test_one_that_libvirt_counts_does_not_wait(enforced):
+    snapshot = host(vm(2, tuning="cachetune"), location={2001: LIBVIRT, 2002: LIBVIRT}, num_rmids=3)
+    outcome, kernel = enforced(snapshot, {"default": "enabled", "reserve_rmids": 1})
+    assert report_on([outcome], kernel).idle
+
+
+def test_a_damaged_policy_changes_nothing(enforced):
+    with pytest.raises(errors.PolicyDamaged, match="Nothing was changed"):
+        enforced(host(vm(1)), {"default": "on"})
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+def result(name, changed=False, error=None, msg=""):
+    return Result(name, DomainStatus(vm(1).domain._replace(name=name)), changed, error, msg)
+
+
+def test_of_a_series_of_looks_all_that_was_done_and_what_the_last_one_left_is_said(tmp_path):
+    kernel = Kernel(tmp_path)
+    stale = group_for(uuid(9), ROOT)
+    first = NOTHING._replace(
+        results=[result("vm1", True, msg="Now counted: vCPU 0"), result("vm2", error=errors.Moved("It moved"))],
+        pruned=[stale],
+        warnings=["An old warning"],
+    )
+    last = NOTHING._replace(
+        results=[
+            result("vm1", error=errors.ForeignGroup("Another has it")),
+            result("vm2", error=errors.RmidsExhausted("None is left")),
+        ],
+        warnings=["A warning"],
+    )
+    found = report_on([first, last], kernel)
+    assert found == Report(
+        ["vm1: Now counted: vCPU 0", f"Removed {kernel.path(stale)}: its domain is gone"],
+        ["vm2: None is left"],
+        ["A warning"],
+        ["vm1: Another has it"],
+        last,
+        True,
+    )
+    assert not found.idle
+
+
+def report(waiting=(), warnings=(), failures=(), done=()):
+    return Report(list(done), list(waiting), list(warnings), list(failures), NOTHING, bool(failures))
+
+
+@pytest.fixture(name="say")
+def say_fixture(tmp_path):
+    """What is news of a report."""
+    return lambda one: news(one, str(tmp_path / "run/said.json"))
+
+
+def test_a_trouble_that_lasts_is_said_once(say):
+    lasting = report(["vm1: waits"], ["A warning"], ["vm2: fails"])
+    assert say(lasting) == lasting
+    again = say(lasting)
+    assert (again.waiting, again.warnings, again.errors) == ([], [], [])
+    assert again.failed
+
+
+def test_a_new_trouble_is_said_beside_an_old_one(say):
+    say(report(failures=["vm1: fails"]))
+    assert say(report(failures=["vm1: fails", "vm2: fails"])).errors == ["vm2: fails"]
+
+
+def test_a_trouble_that_comes_back_is_said_again(say):
+    for _time in range(2):
+        assert say(report(failures=["vm1: fails"])).errors == ["vm1: fails"]
+        assert say(report()).errors == []
+
+
+def test_what_was_done_is_always_said(say):
+    for _time in range(2):
+        assert say(report(done=["vm1: Now counted: vCPU 0"])).done == ["vm1: Now counted: vCPU 0"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"said": "x"}'])
+def test_a_damaged_memory_is_forgotten(tmp_path, content):
+    path = tmp_path / "said.json"
+    path.write_text(content)
+    assert news(report(["vm1: waits"]), str(path)).waiting == ["vm1: waits"]
+    assert news(report(["vm1: waits"]), str(path)).waiting == []
+
+
+def test_where_nothing_can_be_kept_everything_is_news(tmp_path):
+    (tmp_path / "file").write_text("")
+    lasting = report(["vm1: waits"])
+    assert news(lasting, str(tmp_path / "file/said.json")) == lasting
+    assert news(lasting, str(tmp_path / "file/said.json")) == lasting
+
+
+def test_a_sentence_with_any_bytes_is_kept(say):
+    """A domain's or a group's name may be no UTF-8."""
+    assert say(report(failures=["\udcff: fails"])).errors == ["\udcff: fails"]
+    assert say(report(failures=["\udcff: fails"])).errors == []
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_is_given_up_keeps_the_groups_of_others_only(tmp_path):
+    ours, unseen = group_for(uuid(1), ROOT), group_for(uuid(9), LIBVIRT)
+    kernel = Kernel(tmp_path, [ours, unseen, LIBVIRT])
+    kernel.where = {1001: ours, 9001: unseen}
+    assert clear(kernel) == [ours, unseen]
+    assert kernel.content() == {LIBVIRT: {9001}}

@@ -1,0 +1,227 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From counters to values and rates: judged for each group and each cache, nothing twice, nothing invented."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import (
+    Part,
+    Sample,
+    outermost,
+    per_cache,
+    rates,
+    totals,
+)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import (
+    BANDWIDTH,
+    EVENTS,
+    Sum,
+    Value,
+)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, Group, group_for
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import VM3
+
+OURS = group_for(VM3.uuid, ROOT)
+LIBVIRT = Group("qemu-1-vm2-vcpus_0-1")
+TOTAL = "mbm_total_bytes"
+UNAVAILABLE = Value(None, "unavailable")
+
+
+def taken(groups, seconds=0.0, generations=None, *, caches=None, configured=None, reason="", events=EVENTS):
+    """A sample. `groups`: group -> cache -> the value of every event; a number stands for a value."""
+    parts = {
+        group: Part(
+            {
+                cache: dict.fromkeys(EVENTS, value if isinstance(value, Value) else Value(value))
+                for cache, value in values.items()
+            },
+            (generations or {}).get(group, "1-10"),
+        )
+        for group, values in groups.items()
+    }
+    return Sample(
+        parts,
+        {group: part.generation for group, part in parts.items()},
+        events,
+        seconds,
+        reason,
+        caches if caches is not None else {0: "20", 1: "21"},
+        configured or {},
+    )
+
+
+def test_a_control_group_counts_its_monitors_already():
+    nested, elsewhere = Group(LIBVIRT.ctrl, "m"), Group("COS1", OURS.mon)
+    assert outermost([LIBVIRT, nested, OURS, elsewhere]) == [OURS, elsewhere, LIBVIRT]
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def test_values_are_summed_over_caches_and_groups():
+    sample = taken({OURS: {8: 10, 9: 20}, LIBVIRT: {8: 40}})
+    assert totals(sample)[TOTAL] == Sum(Value(70))
+    assert {cache: one[TOTAL] for cache, one in per_cache(sample).items()} == {8: Sum(Value(50)), 9: Sum(Value(20))}
+
+
+def test_one_unknown_value_hides_no_other():
+    sample = taken({OURS: {0: UNAVAILABLE, 1: 200}})
+    assert totals(sample)[TOTAL] == Sum(UNAVAILABLE, 200)
+    assert per_cache(sample)[1][TOTAL] == Sum(Value(200))
+
+
+def test_what_the_hardware_does_not_count_is_unsupported():
+    sample = taken({OURS: {0: 10}}, events=("llc_occupancy",))
+    assert totals(sample)["llc_occupancy"] == Sum(Value(10))
+    assert totals(sample)[TOTAL] == Sum(Value(None, "unsupported"))
+
+
+def test_a_group_that_vanished_makes_the_sum_unknown():
+    sample = taken({OURS: {0: 10}, LIBVIRT: {}})
+    assert totals(sample)[TOTAL] == Sum(Value(None, "gone"), 10)
+    assert per_cache(sample)[0][TOTAL] == Sum(Value(10))
+
+
+def test_where_nothing_counts_the_reason_is_every_values():
+    assert set(totals(taken({}, reason="disabled")).values()) == {Sum(Value(None, "disabled"))}
+
+
+# -- rates -------------------------------------------------------------------------------------------------------------
+
+
+def rate(first, second):
+    return rates(first, second).totals[TOTAL]
+
+
+def test_a_rate_is_bytes_per_second_between_two_samples():
+    found = rates(taken({OURS: {0: 1000}}, 5.0), taken({OURS: {0: 4000}}, 7.0))
+    assert (found.seconds, found.totals[TOTAL], found.caches[0][TOTAL]) == (2.0, Sum(Value(1500)), Sum(Value(1500)))
+    assert set(found.totals) == set(BANDWIDTH)
+
+
+def test_a_cache_that_counted_backwards_hides_behind_no_other():
+    """Its event configuration was written: the kernel resets the counter. The sum of both grew all the same."""
+    first = taken({OURS: {0: 9_000_000_000, 1: 1_000_000_000}}, 0.0)
+    second = taken({OURS: {0: 2_000_000, 1: 11_000_000_000}}, 4.0)
+    found = rates(first, second)
+    assert found.totals[TOTAL] == Sum(Value(None, "reset"), 2_500_000_000)
+    assert found.caches[0][TOTAL] == Sum(Value(None, "reset"))
+    assert found.caches[1][TOTAL] == Sum(Value(2_500_000_000))
+
+
+def test_caches_on_which_a_domain_never_ran_leave_the_rate_of_the_others():
+    """AMD: what the hardware has not counted for this group yet is Unavailable, perhaps for ever."""
+    numbers = ({0: 1000}, {0: 9000})
+    first, second = (
+        taken({OURS: {**dict.fromkeys(range(4), UNAVAILABLE), **one}}, seconds)
+        for one, seconds in zip(numbers, (0.0, 4.0))
+    )
+    found = rates(first, second)
+    assert found.totals[TOTAL] == Sum(UNAVAILABLE, 2000)
+    assert [found.caches[cache][TOTAL] for cache in range(4)] == [Sum(Value(2000)), *[Sum(UNAVAILABLE)] * 3]
+    assert totals(second)[TOTAL] == Sum(UNAVAILABLE, 9000)
+
+
+FIRST = taken({OURS: {0: 1000, 1: 1000}}, 5.0, configured={TOTAL: {0: "0x7f", 1: "0x7f"}})
+
+
+def second_after(**more):
+    return taken({OURS: {0: 4000, 1: 5000}}, 7.0, **{"configured": FIRST.configured, **more})
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        # resctrl was mounted anew: the inode may be the old one's
+        second_after(generations={OURS: "2-10"}),
+        # the group was made anew
+        second_after(generations={OURS: "1-11"}),
+        # it was removed while its counters were read
+        second_after(generations={OURS: None}),
+        # what the event counts was changed on all caches
+        second_after(configured={TOTAL: {-1: "reads"}}),
+    ],
+)
+def test_there_is_no_rate_between_two_counters(second):
+    assert rate(FIRST, second) == Sum(Value(None, "reset"))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        # the cache's CPUs were off and on again, or a node of it went off
+        second_after(caches={0: "22", 1: "21"}),
+        # what the event counts there was changed
+        second_after(configured={TOTAL: {0: "0x15", 1: "0x7f"}}),
+    ],
+)
+def test_a_cache_that_counts_anew_leaves_the_rate_of_the_other(second):
+    found = rates(FIRST, second)
+    assert found.totals[TOTAL] == Sum(Value(None, "reset"), 2000)
+    assert found.caches[1][TOTAL] == Sum(Value(2000))
+
+
+def test_a_configuration_that_is_the_same_on_all_caches_is_no_change():
+    first = taken({OURS: {0: 1000}}, 5.0, configured={TOTAL: {-1: "reads"}})
+    assert rate(first, taken({OURS: {0: 2000}}, 6.0, configured={TOTAL: {-1: "reads"}})) == Sum(Value(1000))
+
+
+def test_a_cache_that_came_or_went_has_no_rate():
+    one, both = taken({OURS: {0: 1000}}, 5.0), taken({OURS: {0: 3000, 1: 500}}, 7.0)
+    assert rate(one, both) == Sum(Value(None, "gone"), 1000)
+    assert rate(both, one._replace(seconds=9.0)) == Sum(Value(None, "reset"))
+
+
+def test_a_counter_that_is_not_the_groups_own_has_no_rate():
+    """libvirt's CTRL_MON group has no bandwidth counter, and shows the number of a MON group below it."""
+    unassigned = Value(None, "unassigned")
+    first, second = (taken({LIBVIRT: {0: unassigned}}, seconds) for seconds in (0.0, 4.0))
+    assert rate(first, second) == Sum(unassigned)
+    assert totals(second)[TOTAL] == Sum(unassigned)
+
+
+def test_a_group_that_vanished_leaves_the_rate_of_the_other():
+    first = taken({OURS: {0: 1000}, LIBVIRT: {0: 1000}}, 5.0)
+    second = taken({OURS: {0: 3000}, LIBVIRT: {}}, 7.0)
+    assert rate(first, second) == Sum(Value(None, "gone"), 1000)
+    assert rate(taken({LIBVIRT: {}}, 5.0), taken({LIBVIRT: {}}, 7.0)) == Sum(Value(None, "gone"))
+
+
+def test_no_time_is_no_rate():
+    assert rate(FIRST, second_after()._replace(seconds=5.0)) == Sum(Value(None, "reset"))
+
+
+@pytest.mark.parametrize(("before", "after", "reason"), [("disabled", "", "disabled"), ("", "gone", "gone")])
+def test_where_one_sample_has_nothing_there_is_its_reason(before, after, reason):
+    assert rate(FIRST._replace(reason=before), second_after(reason=after)) == Sum(Value(None, reason))
+
+
+VALUES = st.integers(0, 2**40).map(Value) | st.sampled_from(["unavailable", "error", "unassigned"]).map(
+    lambda reason: Value(None, reason)
+)
+GROUPS = st.dictionaries(st.sampled_from([OURS, LIBVIRT]), st.dictionaries(st.integers(0, 3), VALUES))
+GENERATIONS = st.fixed_dictionaries({OURS: st.sampled_from(["1", "2", None]), LIBVIRT: st.just("1")})
+
+
+@given(GROUPS, GROUPS, GENERATIONS, GENERATIONS)
+def test_a_sum_is_whole_or_says_why_not_and_is_never_negative(first, second, before, after):
+    found = rates(taken(first, 0.0, before), taken(second, 2.0, after))
+    for sums in (found.totals, *found.caches.values()):
+        for one in sums.values():
+            assert (one.value.number is None) == (one.value.reason is not None)
+            assert one.known is None or one.value.number is None
+            assert min(one.value.number or 0, one.known or 0) >= 0
+
+
+@given(GROUPS, GROUPS)
+def test_what_is_known_in_all_is_what_is_known_of_the_caches(first, second):
+    found = rates(taken(first, 0.0), taken(second, 2.0))
+    for event in BANDWIDTH:
+        known = sum(one[event].value.number or one[event].known or 0 for one in found.caches.values())
+        total = found.totals[event]
+        assert (total.value.number or total.known or 0) == pytest.approx(known)

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel counts: directories that come and go, counters that cannot be read, and counters of others."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel import counters
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.counters import (
+    assignments,
+    cache_directories,
+    cache_generations,
+    parse_assignments,
+    read_counter,
+    read_group,
+)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS, Value
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import Group
+
+CONTROL, MONITOR = Group("qemu-1-vm2-vcpus_0-1"), Group("qemu-1-vm2-vcpus_0-1", "qemu-1-vm2-vcpus_0")
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["mon_L3_00", "mon_L3_01"], [0, 1]),
+        (["mon_L3_08", "mon_L3_09", "mon_L3_10"], [8, 9, 10]),
+        (["mon_L3_112", "mon_PERF_PKG_00", "mon_L2_03"], [112]),
+    ],
+)
+def test_cache_ids_are_decimal_and_of_the_l3(tmp_path, names, ids):
+    for name in names:
+        (tmp_path / "mon_data" / name).mkdir(parents=True)
+    assert list(cache_directories(Resctrl(str(tmp_path)))) == ids
+
+
+def test_what_is_gone_is_no_error(tmp_path):
+    nothing, group = Resctrl(str(tmp_path)), Group("", "m")
+    assert cache_directories(nothing, group) == {}
+    assert cache_generations(nothing) == {}
+    assert read_group(nothing, group, EVENTS) == {}
+    assert assignments(nothing, group) == {}
+    assert read_counter(str(tmp_path), "llc_occupancy") == Value(None, "gone")
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOENT, "gone"),
+        (errno.ENODEV, "gone"),
+        (errno.EIO, "error"),
+        (errno.EINVAL, "error"),
+        (errno.EACCES, "error"),
+    ],
+)
+def test_only_what_is_not_there_is_gone(monkeypatch, number, reason):
+    def fail(path):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(counters, "read_text", fail)
+    assert read_counter("/mon_data/mon_L3_00", "mbm_total_bytes") == Value(None, reason)
+
+
+def test_a_cache_that_came_back_or_lost_a_node_counts_anew(tmp_path):
+    resctrl, cache = Resctrl(str(tmp_path)), tmp_path / "mon_data/mon_L3_00"
+    (cache / "mon_sub_L3_00").mkdir(parents=True)
+    (cache / "mon_sub_L3_01").mkdir()
+    seen = [cache_generations(resctrl)]
+    (cache / "mon_sub_L3_01").rmdir()
+    seen.append(cache_generations(resctrl))
+    cache.rename(tmp_path / "old")
+    (cache / "mon_sub_L3_00").mkdir(parents=True)
+    seen.append(cache_generations(resctrl))
+    assert all(list(one) == [0] for one in seen)
+    assert len({one[0] for one in seen}) == 3
+
+
+@pytest.fixture(name="tree")
+def tree_fixture(tmp_path):
+    """Two groups of libvirt's with the same numbers; the CTRL_MON group has a counter of its own on cache 1 only."""
+    for group, assigned in ((CONTROL, "mbm_total_bytes:0=_;1=e\n"), (MONITOR, "mbm_total_bytes:0=e;1=e\n")):
+        for cache in ("mon_L3_00", "mon_L3_01"):
+            directory = tmp_path / group.path / "mon_data" / cache
+            directory.mkdir(parents=True)
+            for event, value in zip(EVENTS, (10, 100, 50)):
+                (directory / event).write_text(f"{value}\n")
+        (tmp_path / group.path / "mbm_L3_assignments").write_text(assigned)
+    return Resctrl(str(tmp_path))
+
+
+def test_a_control_group_without_a_counter_has_no_number_of_its_own(tree):
+    values = read_group(tree, CONTROL, ("llc_occupancy", "mbm_total_bytes"), assignable=True)
+    assert {cache: one["mbm_total_bytes"] for cache, one in values.items()} == {
+        0: Value(None, "unassigned"),
+        1: Value(100),
+    }
+    assert values[0]["llc_occupancy"] == Value(10)
+    assert values[0]["mbm_local_bytes"] == Value(None, "unsupported")
+
+
+def test_a_monitoring_group_says_so_itself(tree):
+    values = read_group(tree, MONITOR, ("mbm_total_bytes",), assignable=True)
+    assert [one["mbm_total_bytes"] for one in values.values()] == [Value(100), Value(100)]
+
+
+def test_where_counters_are_not_assigned_every_number_is_the_groups(tree):
+    values = read_group(tree, CONTROL, ("mbm_total_bytes",))
+    assert [one["mbm_total_bytes"] for one in values.values()] == [Value(100), Value(100)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", {}),
+        ("mbm_total_bytes:0=e;1=_\nmbm_local_bytes:0=_;1=_\n", {"mbm_total_bytes": {0}, "mbm_local_bytes": set()}),
+        ("mbm_total_bytes:\n", {"mbm_total_bytes": set()}),
+    ],
+)
+def test_assignments(text, found):
+    assert parse_assignments(text) == found
+
+
+@given(st.dictionaries(st.sampled_from(EVENTS), st.dictionaries(st.integers(0, 1024), st.booleans())))
+def test_any_assignments(wanted):
+    lines = [
+        f"{event}:" + ";".join(f"{cache}={'e' if on else '_'}" for cache, on in caches.items())
+        for event, caches in wanted.items()
+    ]
+    assert parse_assignments("".join(f"{line}\n" for line in lines)) == {
+        event: {cache for cache, on in caches.items() if on} for event, caches in wanted.items()
+    }

@@ -1,0 +1,240 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mounted resctrl: what is there, what a reader can see, and what is never written to it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+import pytest
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel import filesystem
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, Group, group_for
+
+OURS = group_for("5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3", ROOT)
+
+
+@pytest.fixture(name="resctrl")
+def resctrl_fixture(tmp_path):
+    for name in ("info/L3_MON", "mon_groups/pqos-1-1", "mon_data/mon_L3_00", "COS1/mon_groups/m", "COS1/mon_data"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "info/last_cmd_status").write_text("ok\n")
+    (tmp_path / "tasks").write_text("1\n2\n")
+    (tmp_path / "proc/self/ns").mkdir(parents=True)
+    return Resctrl(str(tmp_path), str(tmp_path / "proc"))
+
+
+def mounted(resctrl, line):
+    """The same, with this in its mount table."""
+    with open(f"{resctrl.proc}/self/mounts", "w", encoding="utf-8") as file:
+        file.write(f"{line.format(resctrl.root)}\n")
+    return Resctrl(resctrl.root, resctrl.proc)
+
+
+def test_every_directory_but_the_kernels_own_is_a_group(resctrl):
+    os.rmdir(f"{resctrl.proc}/self/ns")
+    os.rmdir(f"{resctrl.proc}/self")
+    os.rmdir(resctrl.proc)
+    assert resctrl.groups() == [Group("", "pqos-1-1"), Group("COS1"), Group("COS1", "m")]
+
+
+def test_a_host_without_resctrl_has_no_groups(tmp_path):
+    nothing = Resctrl(str(tmp_path / "missing"), str(tmp_path))
+    assert (nothing.groups(), nothing.mount, nothing.mounts()) == ([], None, [])
+    assert (nothing.tasks(OURS), nothing.cpus(OURS), nothing.generation(OURS)) == (frozenset(), frozenset(), None)
+
+
+def test_what_is_there_and_cannot_be_read_is_told(resctrl, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    monkeypatch.setattr(filesystem, "read_text", fail)
+    with pytest.raises(errors.Unreadable, match=r"Cannot read .*/tasks: Input/output error") as raised:
+        resctrl.tasks(ROOT)
+    assert raised.value.path == resctrl.path(ROOT, "tasks")
+
+
+# -- the mount, and what can be seen from here -------------------------------------------------------------------------
+
+
+def test_of_several_mounts_the_last_one_at_the_root_counts(resctrl):
+    first = mounted(resctrl, "resctrl {0} resctrl ro 0 0\nresctrl {0} resctrl rw 0 0\nresctrl /else resctrl rw 0 0")
+    assert first.mount is not None
+    assert first.mount.options == ("rw",)
+    assert [mount.path for mount in first.mounts()] == [resctrl.root, resctrl.root, "/else"]
+
+
+def test_a_mount_elsewhere_is_not_ours(resctrl):
+    assert mounted(resctrl, "resctrl /else resctrl rw 0 0").mount is None
+
+
+@pytest.mark.parametrize(
+    ("source", "filesystem_type", "namespace", "sees"),
+    [
+        ("resctrl", "resctrl", "pid:[4026531836]", True),
+        # a container's
+        ("resctrl", "resctrl", "pid:[4026532000]", False),
+        # a look-alike counts in one namespace, whichever that is
+        ("pid:[4026532000]", "fuse.resctrl", "pid:[4026532000]", True),
+        ("pid:[4026532000]", "fuse.resctrl", "pid:[4026531836]", False),
+        ("resctrl", "fuse.resctrl", "pid:[4026531836]", False),
+    ],
+)
+def test_every_thread_is_seen_only_from_the_namespace_that_counts(resctrl, source, filesystem_type, namespace, sees):
+    os.symlink(namespace, f"{resctrl.proc}/self/ns/pid")
+    assert mounted(resctrl, f"{source} {{0}} {filesystem_type} rw 0 0").sees_every_thread is sees
+
+
+def test_where_the_namespace_is_not_known_not_every_thread_is_seen(resctrl):
+    assert mounted(resctrl, "resctrl {0} resctrl rw 0 0").sees_every_thread is False
+
+
+@pytest.mark.parametrize(("filesystem_type", "tells"), [("resctrl", True), ("fuse.resctrl", False)])
+def test_a_threads_file_in_proc_is_about_the_real_resctrl(resctrl, filesystem_type, tells):
+    with open(f"{resctrl.proc}/self/cpu_resctrl_groups", "w", encoding="ascii") as file:
+        file.write("res:/\nmon:\n")
+    assert mounted(resctrl, f"x {{0}} {filesystem_type} rw 0 0").tells_groups is tells
+
+
+def test_an_older_kernel_does_not_tell_a_threads_group(resctrl):
+    assert mounted(resctrl, "resctrl {0} resctrl rw 0 0").tells_groups is False
+    assert resctrl.group_of(1, 1) is None
+
+
+def test_the_kernel_tells_the_group_of_a_thread(resctrl):
+    os.makedirs(f"{resctrl.proc}/7/task/8")
+    with open(f"{resctrl.proc}/7/task/8/cpu_resctrl_groups", "w", encoding="utf-8") as file:
+        file.write("res:COS1\nmon:a\u2028b\n")
+    assert resctrl.group_of(7, 8) == Group("COS1", "a\u2028b")
+
+
+# -- generations -------------------------------------------------------------------------------------------------------
+
+
+def test_a_generation_is_told_by_the_time_of_the_mount_and_the_inode(resctrl):
+    group = Group("COS1", "m")
+    time, inode = os.stat(resctrl.root).st_ctime_ns, os.stat(resctrl.path(group)).st_ino
+    assert resctrl.generation(group) == f"{time}-{inode}"
+
+
+def test_what_is_not_mounted_has_no_time(tmp_path):
+    assert Resctrl(str(tmp_path / "missing")).generation_of_mount() == 0
+
+
+def test_a_group_made_anew_has_another_generation(resctrl):
+    resctrl.create(OURS)
+    first = resctrl.generation(OURS)
+    os.rename(resctrl.path(OURS), resctrl.path(Group("", "old")))
+    resctrl.create(OURS)
+    assert first is not None
+    assert resctrl.generation(OURS) not in (None, first)
+
+
+def test_a_group_of_another_mount_has_another_generation(resctrl, monkeypatch):
+    """The inodes of a new mount may be those of the old one."""
+    resctrl.create(OURS)
+    monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 1)
+    first = resctrl.generation(OURS)
+    monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 2)
+    assert first is not None
+    assert resctrl.generation(OURS) != first
+
+
+# -- changes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", [ROOT, Group("COS1"), Group("", "pqos-1-1"), Group("../..", OURS.mon)])
+@pytest.mark.parametrize("change", ["create", "remove", "assign"])
+def test_nothing_foreign_is_ever_changed(resctrl, group, change):
+    arguments = (group, os.getpid()) if change == "assign" else (group,)
+    with pytest.raises(ValueError, match="not a group of ours"):
+        getattr(resctrl, change)(*arguments)
+
+
+@pytest.mark.parametrize("tid", [0, -1])
+def test_no_number_but_a_thread_id_is_written(resctrl, tid):
+    """0 would mean the writing thread itself."""
+    with pytest.raises(ValueError, match="not a thread id"):
+        resctrl.assign(OURS, tid)
+
+
+def test_a_thread_is_written_as_one_decimal_number(resctrl):
+    resctrl.create(OURS)
+    tasks = resctrl.path(OURS, "tasks")
+    with open(tasks, "w", encoding="ascii"):
+        pass
+    resctrl.assign(OURS, 4711)
+    with open(tasks, encoding="ascii") as file:
+        assert file.read() == "4711\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, errors.RmidsExhausted),
+        (errno.EBUSY, errors.RmidsInLimbo),
+        (errno.ENOENT, errors.Moved),
+        (errno.EROFS, errors.Refused),
+    ],
+)
+def test_refusals_are_told_apart_and_carry_the_kernels_words(resctrl, monkeypatch, number, kind):
+    def refuse(path, _mode):
+        raise OSError(number, os.strerror(number), path)
+
+    with open(resctrl.path(ROOT, "info/last_cmd_status"), "w", encoding="ascii") as file:
+        file.write("old text\nOut of RMIDs\n")
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(kind, match=r"Cannot make the group at .*kvmops-.* \(Out of RMIDs\)") as raised:
+        resctrl.create(OURS)
+    assert raised.value.path == resctrl.path(OURS)
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        # The thread is in another CTRL_MON group by now
+        (errno.EINVAL, errors.Moved),
+        (errno.ESRCH, errors.Moved),
+        (errno.ENODEV, errors.Moved),
+        (errno.EPERM, errors.Refused),
+    ],
+)
+def test_a_thread_that_went_elsewhere_is_looked_at_again(resctrl, monkeypatch, number, kind):
+    def refuse(_descriptor, _data):
+        raise OSError(number, os.strerror(number))
+
+    resctrl.create(OURS)
+    with open(resctrl.path(OURS, "tasks"), "w", encoding="ascii"):
+        pass
+    monkeypatch.setattr(os, "write", refuse)
+    with pytest.raises(kind, match="Cannot move thread 4711"):
+        resctrl.assign(OURS, 4711)
+
+
+def test_what_is_there_already_is_fine(resctrl):
+    resctrl.create(OURS)
+    resctrl.create(OURS)
+    resctrl.remove(OURS)
+    resctrl.remove(OURS)
+    assert not os.path.exists(resctrl.path(OURS))
+
+
+def test_the_lock_is_the_one_of_the_kernels_document(resctrl):
+    other = os.open(resctrl.root, os.O_RDONLY)
+    with resctrl.locked(), pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with pytest.raises(errors.LockTimeout, match="Another program has held the lock"), resctrl.locked(patience=0.05):
+        pass
+    os.close(other)
+
+
+def test_there_is_no_lock_where_nothing_is_mounted(tmp_path):
+    with pytest.raises(errors.NotMounted, match="went away"), Resctrl(str(tmp_path / "missing")).locked():
+        pass

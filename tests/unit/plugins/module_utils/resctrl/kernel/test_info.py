@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel says that the hardware can do."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.info import (
+    Counters,
+    assign_mode,
+    bandwidth_counters,
+    cache_sizes,
+    configurations,
+    counts_elsewhere,
+    features,
+    max_threshold_occupancy,
+    num_rmids,
+    parse_per_cache,
+)
+
+
+@pytest.fixture(name="info")
+def info_fixture(tmp_path):
+    """Writes files of info and gives the resctrl: info({"L3_MON/num_rmids": "144"})."""
+
+    def write(files):
+        for name, text in files.items():
+            path = tmp_path / "info" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{text}\n")
+        return Resctrl(str(tmp_path))
+
+    return write
+
+
+def test_a_host_without_monitoring_has_nothing(info):
+    nothing = info({})
+    assert (num_rmids(nothing), features(nothing), assign_mode(nothing)) == (0, (), None)
+    assert (max_threshold_occupancy(nothing), counts_elsewhere(nothing)) == (None, [])
+    assert (bandwidth_counters(nothing), configurations(nothing)) == ({}, {})
+
+
+def test_features_are_events_and_not_the_files_that_configure_them(info):
+    text = "llc_occupancy\nmbm_total_bytes\nmbm_total_bytes_config\nmbm_local_bytes\nmbm_local_bytes_config"
+    assert features(info({"L3_MON/mon_features": text})) == ("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes")
+
+
+def test_a_group_needs_an_rmid_of_each_resource_so_the_smallest_number_counts(info):
+    assert num_rmids(info({"L3_MON/num_rmids": "256"})) == 256
+    assert num_rmids(info({"PERF_PKG_MON/num_rmids": "4"})) == 4
+
+
+def test_other_resources_are_named(info):
+    resctrl = info({"L3_MON/num_rmids": "8", "PERF_PKG_MON/num_rmids": "8", "MB_MON/num_rmids": "8", "MB/x": "1"})
+    assert counts_elsewhere(resctrl) == ["info/MB_MON"]
+
+
+def test_the_threshold_may_be_zero(info):
+    assert max_threshold_occupancy(info({"L3_MON/max_threshold_occupancy": "0"})) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [("[default]", "default"), ("[mbm_event]\ndefault", "mbm_event"), ("default", None)],
+)
+def test_the_assign_mode_is_the_one_in_brackets(info, text, mode):
+    assert assign_mode(info({"L3_MON/mbm_assign_mode": text})) == mode
+
+
+def test_counters_are_told_for_each_cache_only_where_groups_need_them(info):
+    files = {"L3_MON/num_mbm_cntrs": "0=32;1=32", "L3_MON/available_mbm_cntrs": "0=30;1=0"}
+    assert bandwidth_counters(info({**files, "L3_MON/mbm_assign_mode": "[default]"})) == {}
+    assert bandwidth_counters(info({"L3_MON/mbm_assign_mode": "[mbm_event]\ndefault"})) == {
+        0: Counters(32, 30),
+        1: Counters(32, 0),
+    }
+
+
+def test_an_event_is_configured_per_cache_or_for_all(info):
+    assert configurations(info({"L3_MON/mbm_total_bytes_config": "0=0x7f;1=0x15"})) == {
+        "mbm_total_bytes": {0: "0x7f", 1: "0x15"}
+    }
+    filtered = info({"L3_MON/event_configs/mbm_total_bytes/event_filter": "local_reads,remote_reads"})
+    assert configurations(filtered) == {"mbm_total_bytes": {-1: "local_reads,remote_reads"}}
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("", {}), ("0=32", {0: 32}), ("0=32;8=0\n", {0: 32, 8: 0})])
+def test_a_number_for_each_cache(text, numbers):
+    assert parse_per_cache(text) == numbers
+
+
+def test_sizes_are_those_of_l3_caches(tmp_path):
+    for cpu, index, level, cache, size in (
+        ("cpu0", "index2", 2, 0, "2048K"),
+        ("cpu0", "index3", 3, 0, "33792K"),
+        ("cpu1", "index3", 3, 8, "16384K"),
+        ("cpu2", "index3", 3, 9, "odd"),
+    ):
+        directory = tmp_path / cpu / "cache" / index
+        directory.mkdir(parents=True)
+        for name, text in (("level", level), ("id", cache), ("size", size)):
+            (directory / name).write_text(f"{text}\n")
+    assert cache_sizes(str(tmp_path)) == {0: 33792 * 1024, 8: 16384 * 1024}

@@ -1,0 +1,189 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading the counters of domains, once or twice."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+
+import pytest
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import per_cache, rates, totals
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS, Sum, Value
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, Group, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe import sampling
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import VM3
+
+OURS = group_for(VM3.uuid, ROOT)
+LIBVIRT = Group("qemu-1-vm2-vcpus_0-1")
+NESTED = Group(LIBVIRT.ctrl, "qemu-1-vm2-vcpus_0")
+
+
+class Tree:
+    """Counters in a directory, which write({group: {cache: (occupancy, total, local)}}) fills."""
+
+    def __init__(self, path):
+        self.path = path
+        self.resctrl = Resctrl(str(path), str(path / "proc"))
+
+    def info(self, name, text):
+        path = self.path / "info/L3_MON" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def write(self, groups):
+        for group, caches in {ROOT: dict.fromkeys((0, 1, 8, 9), (0, 0, 0)), **groups}.items():
+            # The nodes of a cache, with sub-NUMA clusters, are in it already
+            for (cache, values), extra in itertools.product(caches.items(), ("", "mon_sub_L3_00")):
+                directory = self.path / group.path / f"mon_data/mon_L3_{cache:02}" / extra
+                directory.mkdir(parents=True, exist_ok=True)
+                for event, value in zip(EVENTS, values):
+                    (directory / event).write_text(f"{value}\n")
+
+    def sample(self, *groups, interval=None):
+        (one,) = statistics(self.resctrl, [DomainStatus(VM3, True, None, groups)], interval)
+        return one
+
+
+@pytest.fixture(name="tree")
+def tree_fixture(tmp_path):
+    tree = Tree(tmp_path)
+    tree.info("mon_features", "".join(f"{name}\n" for name in EVENTS))
+    return tree
+
+
+def test_values_are_summed_over_caches_and_groups_and_nothing_twice(tree):
+    tree.write({OURS: {8: (10, 100, 1), 9: (20, 200, 2)}, LIBVIRT: {8: (40, 400, 4)}, NESTED: {8: (7, 7, 7)}})
+    sample = tree.sample(OURS, LIBVIRT, NESTED).sample
+    assert totals(sample) == dict(zip(EVENTS, (Sum(Value(70)), Sum(Value(700)), Sum(Value(7)))))
+    assert {cache: one["llc_occupancy"] for cache, one in per_cache(sample).items()} == {
+        8: Sum(Value(50)),
+        9: Sum(Value(20)),
+    }
+
+
+def test_the_generation_of_each_group_is_told_of_nested_ones_too(tree):
+    tree.write({OURS: {0: (1, 1, 1)}, LIBVIRT: {0: (1, 1, 1)}, NESTED: {0: (1, 1, 1)}})
+    generations = tree.sample(OURS, LIBVIRT, NESTED).sample.generations
+    assert list(generations) == [OURS, LIBVIRT, NESTED]
+    assert len(set(generations.values())) == 3
+
+
+def test_a_group_that_vanished_has_no_generation(tree):
+    tree.write({OURS: {0: (1, 1, 1)}})
+    sample = tree.sample(OURS, LIBVIRT).sample
+    assert sample.generations[LIBVIRT] is None
+    assert totals(sample)["llc_occupancy"] == Sum(Value(None, "gone"), 1)
+
+
+def test_what_the_hardware_does_not_count_is_unsupported(tree):
+    tree.info("mon_features", "llc_occupancy\n")
+    tree.write({OURS: {0: (10, 0, 0)}})
+    unsupported = Sum(Value(None, "unsupported"))
+    assert totals(tree.sample(OURS).sample) == dict(zip(EVENTS, (Sum(Value(10)), unsupported, unsupported)))
+
+
+def test_a_control_groups_borrowed_number_is_not_its_own(tree):
+    tree.info("mbm_assign_mode", "[mbm_event]\ndefault\n")
+    tree.write({LIBVIRT: {0: (10, 100, 50)}})
+    (tree.path / LIBVIRT.path / "mbm_L3_assignments").write_text("mbm_total_bytes:0=_\nmbm_local_bytes:0=e\n")
+    assert totals(tree.sample(LIBVIRT).sample) == dict(
+        zip(EVENTS, (Sum(Value(10)), Sum(Value(None, "unassigned")), Sum(Value(50))))
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "features", "reason"),
+    [
+        (DomainStatus(VM3), True, "disabled"),
+        (DomainStatus(VM3), False, "unsupported"),
+        (DomainStatus(VM3._replace(active=False)), False, "disabled"),
+        (DomainStatus(VM3, True, "cachetune"), True, "gone"),
+        (DomainStatus(VM3, gone=True), True, "gone"),
+        (DomainStatus(VM3, starting=True), True, "disabled"),
+    ],
+)
+def test_without_a_group_there_is_a_reason(tree, status, features, reason):
+    if not features:
+        tree.info("mon_features", "")
+    (one,) = statistics(tree.resctrl, [status], None)
+    assert {value.value.reason for value in totals(one.sample).values()} == {reason}
+    assert one.before is None
+
+
+class Clock:
+    """A monotonic clock that passes by sleeping; `meanwhile` is done then."""
+
+    def __init__(self):
+        self.now = 100.0
+        self.meanwhile = lambda: None
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.meanwhile()
+
+
+@pytest.fixture(name="clock")
+def clock_fixture(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(sampling, "time", clock)
+    return clock
+
+
+def total_rate(one):
+    return rates(one.before, one.sample).totals["mbm_total_bytes"]
+
+
+def test_an_interval_gives_two_samples_of_the_same_counters(tree, clock):
+    tree.write({OURS: {0: (10, 1000, 1)}})
+    clock.meanwhile = lambda: tree.write({OURS: {0: (10, 7000, 1)}})
+    assert total_rate(tree.sample(OURS, interval=4)) == Sum(Value(1500))
+
+
+def test_a_group_made_anew_in_the_interval_has_no_rate(tree, clock):
+    def make_anew():
+        (tree.path / OURS.path).rename(tree.path / "info/old")
+        tree.write({OURS: {0: (10, 7000, 1)}})
+
+    tree.write({OURS: {0: (10, 1000, 1)}})
+    clock.meanwhile = make_anew
+    assert total_rate(tree.sample(OURS, interval=4)) == Sum(Value(None, "reset"))
+
+
+def test_a_cache_that_was_off_in_the_interval_leaves_the_rate_of_the_other(tree, clock):
+    def switch_off_and_on():
+        (tree.path / "mon_data/mon_L3_01").rename(tree.path / "info/old")
+        tree.write({OURS: {0: (10, 7000, 1), 1: (10, 9000, 1)}})
+
+    tree.write({OURS: {0: (10, 1000, 1), 1: (10, 1000, 1)}})
+    clock.meanwhile = switch_off_and_on
+    assert total_rate(tree.sample(OURS, interval=4)) == Sum(Value(None, "reset"), 1500)
+
+
+def test_a_node_that_went_off_in_the_interval_leaves_the_rate_of_the_other_cache(tree, clock):
+    def switch_off():
+        tree.write({OURS: {0: (10, 7000, 1), 1: (10, 9000, 1)}})
+        shutil.rmtree(tree.path / "mon_data/mon_L3_01/mon_sub_L3_00")
+
+    tree.write({OURS: {0: (10, 1000, 1), 1: (10, 1000, 1)}})
+    clock.meanwhile = switch_off
+    assert total_rate(tree.sample(OURS, interval=4)) == Sum(Value(None, "reset"), 1500)
+
+
+def test_a_cache_that_is_configured_anew_in_the_interval_leaves_the_rate_of_the_other(tree, clock):
+    def configure():
+        tree.info("mbm_total_bytes_config", "0=0x7f;1=0x15\n")
+        tree.write({OURS: {0: (10, 7000, 1), 1: (10, 9000, 1)}})
+
+    tree.info("mbm_total_bytes_config", "0=0x7f;1=0x7f\n")
+    tree.write({OURS: {0: (10, 1000, 1), 1: (10, 1000, 1)}})
+    clock.meanwhile = configure
+    assert total_rate(tree.sample(OURS, interval=4)) == Sum(Value(None, "reset"), 1500)
