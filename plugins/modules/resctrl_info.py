@@ -261,6 +261,18 @@ host:
       description: What is missing, each with what to do about it.
       type: list
       elements: str
+code:
+  description: The cause of a failure of the whole host, such as V(libvirt_unreachable).
+  returned: failure of the host
+  type: str
+path:
+  description: The file concerned, or empty.
+  returned: failure of the host
+  type: str
+hint:
+  description: What to do.
+  returned: failure of the host
+  type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule

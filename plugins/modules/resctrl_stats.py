@@ -255,6 +255,18 @@ ansible_facts:
                   description: Reserved for the telemetry of CPU packages. An empty list. Only with O(detail=caches).
                   type: list
                   elements: dict
+code:
+  description: The cause of a failure of the whole host, such as V(libvirt_unreachable).
+  returned: failure of the host
+  type: str
+path:
+  description: The file concerned, or empty.
+  returned: failure of the host
+  type: str
+hint:
+  description: What to do.
+  returned: failure of the host
+  type: str
 """
 
 import datetime as dt

@@ -207,6 +207,18 @@ def test_a_counter_that_cannot_be_read_is_an_error_and_not_gone(two_caches, kind
     assert [cache["reasons"] for cache in domain["caches"]] == [{TOTAL: "error"}, {}]
 
 
+def test_a_group_whose_caches_cannot_be_listed_is_an_error_and_not_gone(two_caches, sample_twice):
+    def break_down():
+        two_caches.control.fault(Fault("readdir", f"{two_caches.vm3_group}/mon_data", times=0, errno=errno.EIO))
+
+    domain = sample_twice(two_caches, "vm3", break_down)
+    assert domain["reasons"] == dict.fromkeys(EVENTS, "error")
+    assert domain["rates"]["reasons"] == dict.fromkeys(RATES, "error")
+    assert counted(domain["rates"]) == {0: "error", 1: "error"}
+    domain = two_caches.stats("vm3", interval=0.1)
+    assert domain["rates"]["reasons"] == dict.fromkeys(RATES, "error")
+
+
 def test_a_rate_says_why_its_counter_could_not_be_read(two_caches, sample_twice):
     path = f"{two_caches.vm3_group}/mon_data/mon_L3_00/{TOTAL}"
 

@@ -16,10 +16,14 @@ if t.TYPE_CHECKING:
 
 
 class Part(t.NamedTuple):
-    """What one group showed: L3 cache id -> event -> value (no cache at all: the group is gone), and its generation."""
+    """What one group showed: L3 cache id -> event -> value, its generation, and why a cache that is not there is not.
+
+    A group that is gone shows no cache at all.
+    """
 
     caches: t.Mapping[int, Values]
     generation: str | None
+    reason: str = GONE
 
 
 class Sample(t.NamedTuple):
@@ -78,8 +82,8 @@ def _total(sample: Sample, event: str) -> Sum:
 
 
 def _values(part: Part, event: str) -> list[Value]:
-    """The values of a group. One that shows no cache at all has vanished: what it counted is unknown."""
-    return [values[event] for values in part.caches.values()] or [Value(None, GONE)]
+    """The values of a group. Of one that shows no cache at all it is unknown what it counted."""
+    return [values[event] for values in part.caches.values()] or [_nothing(part)]
 
 
 class Rates(t.NamedTuple):
@@ -107,7 +111,7 @@ def rates(first: Sample, second: Sample) -> Rates:
         cache: {event: add([rates[event] for (_g, one), rates in found.items() if one == cache]) for event in BANDWIDTH}
         for cache in ids
     }
-    vanished = [Value(None, GONE) for group in groups if not _caches(first, second, group)]
+    vanished = [_nothing(second.parts.get(group)) for group in groups if not _caches(first, second, group)]
     total = {event: add([rates[event] for rates in found.values()] + vanished) for event in BANDWIDTH}
     return Rates(seconds, caches, total)
 
@@ -137,6 +141,9 @@ def _rate(first: Sample, second: Sample, group: Group, cache: int, event: str) -
 
 def _value(sample: Sample, group: Group, cache: int, event: str) -> Value:
     part = sample.parts.get(group)
-    if part is None or cache not in part.caches:
-        return Value(None, GONE)
-    return part.caches[cache][event]
+    return part.caches[cache][event] if part and cache in part.caches else _nothing(part)
+
+
+def _nothing(part: Part | None) -> Value:
+    """The value on a cache that a group did not show."""
+    return Value(None, part.reason if part else GONE)

@@ -32,15 +32,25 @@ def read_counter(directory: str, event: str) -> Value:
 
 
 def cache_directories(resctrl: Resctrl, group: Group = ROOT) -> dict[int, str]:
-    """L3 cache id -> its directory in `group`, in the order of the ids; empty where the group is gone.
+    """L3 cache id -> its directory in `group`, in the order of the ids; empty where they cannot be listed."""
+    try:
+        return _cache_directories(resctrl, group)
+    except OSError:
+        return {}
+
+
+def _cache_directories(resctrl: Resctrl, group: Group) -> dict[int, str]:
+    """The same; empty where the group is gone. Raises OSError.
 
     Ids are sparse, come and go with CPU hot-plug and are zero-padded (mon_L3_08 is 8, not a bad octal number).
     Directories of other resources (mon_PERF_PKG_NN) are not caches.
     """
     try:
         names = os.listdir(resctrl.path(group, "mon_data"))
-    except OSError:
-        return {}
+    except OSError as exc:
+        if exc.errno not in _GONE:
+            raise
+        names = []
     matches = [(name, _CACHE_DIRECTORY.fullmatch(name)) for name in names]
     found = {int(match.group(1), 10): resctrl.path(group, "mon_data", name) for name, match in matches if match}
     return dict(sorted(found.items()))
@@ -71,10 +81,11 @@ def read_group(
 
     With `assignable` counters, a CTRL_MON group without one of its own reads the number of a MON group below it, which
     says nothing about its own threads (kernel 7.3): its assignments tell.
+    Raises OSError if the caches of a group that is there cannot be listed.
     """
     values = {
         cache: {event: read_counter(path, event) if event in features else Value(None, UNSUPPORTED) for event in EVENTS}
-        for cache, path in cache_directories(resctrl, group).items()
+        for cache, path in _cache_directories(resctrl, group).items()
     }
     if assignable and not group.mon:
         _doubt(values, assignments(resctrl, group))

@@ -9,7 +9,7 @@ import typing as t
 from ..decide.samples import Part, Sample, outermost
 from ..decide.status import DomainStatus
 from ..kernel.counters import cache_generations, read_group
-from ..kernel.events import GONE, NOT_ENABLED, UNSUPPORTED
+from ..kernel.events import ERROR, GONE, NOT_ENABLED, UNSUPPORTED
 from ..kernel.groups import ROOT
 from ..kernel.info import ASSIGNABLE, assign_mode, configurations, features
 from ..vms.domain import Domain
@@ -56,13 +56,18 @@ def _sample(resctrl: Resctrl, status: DomainStatus, empty: Sample, assignable: b
     seconds, events = time.monotonic(), empty.events
     if not status.groups:
         return empty._replace(seconds=seconds, reason=_why_nothing_counts(status, events))
-    parts = {
-        group: Part(read_group(resctrl, group, events, assignable), resctrl.generation(group))
-        for group in outermost(status.groups)
-    }
+    parts = {group: _part(resctrl, group, events, assignable) for group in outermost(status.groups)}
     others = {group: resctrl.generation(group) for group in status.groups if group not in parts}
     generations = {**others, **{group: part.generation for group, part in parts.items()}}
     return empty._replace(parts=parts, generations=dict(sorted(generations.items())), seconds=seconds)
+
+
+def _part(resctrl: Resctrl, group: Group, events: t.Sequence[str], assignable: bool) -> Part:
+    try:
+        values, reason = read_group(resctrl, group, events, assignable), GONE
+    except OSError:
+        values, reason = {}, ERROR
+    return Part(values, resctrl.generation(group), reason)
 
 
 def _why_nothing_counts(status: DomainStatus, events: t.Sequence[str]) -> str:
