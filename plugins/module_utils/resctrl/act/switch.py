@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ..wish.store import DIRECTORY
+from ..wish.place import DIRECTORY
 from .enforcement import enforce
 
 if t.TYPE_CHECKING:
