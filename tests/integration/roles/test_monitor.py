@@ -1,8 +1,8 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role resctrl_monitor and its units on a full host: what is hard to say in a molecule scenario. The tests build on each
-other, from a fresh host to one that is given up.
+"""Role resctrl_monitor and its units on a full host: what is hard to say in a molecule scenario. The tests build on
+each other, from a fresh host to one that is given up.
 """
 
 from __future__ import annotations
