@@ -11,7 +11,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-FILES = ROOT / "roles/monitor/files"
+FILES = ROOT / "roles/resctrl_monitor/files"
 
 for path in (ROOT / "plugins/module_utils", FILES):
     if str(path) not in sys.path:

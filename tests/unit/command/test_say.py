@@ -22,7 +22,7 @@ from resctrl.errors import ForeignGroup, NotMounted
         ("or take its threads over (takeover=true)", "or take its threads over (--takeover)"),
         ("or accept it (leave_cpu_group=true)", "or accept it (--leave-cpu-group)"),
         ("Run as root (become: true)", "Run it as root"),
-        ("switch the domain for good (persistent)", "switch the domain for good (--persistent)"),
+        ("switch the domain persistently (persistent=true)", "switch the domain persistently (--persistent)"),
     ],
 )
 def test_hints_name_the_commands_own_options(theirs, ours):

@@ -214,5 +214,5 @@ def _say_whether_it_can_draw(terminal, result):
         screen.sys.stdin, screen.sys.stdout = os.fdopen(0), os.fdopen(1, "w")
         result.write_text(str(screen.can_draw()))
         os._exit(0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # a child must not go on as its parent
         os._exit(1)

@@ -68,7 +68,7 @@ def test_what_the_next_run_sees_to_is_pending(declared):
 def test_a_switch_that_beats_the_policy_is_named(declared):
     found = declared(host(vm(1)), MONITORED, {uuid(1): "disabled"})
     assert found == Declared("enabled", None, "disabled", 0, "unmonitored", "")
-    assert found.in_words() == "Declared: enabled by the default, but switched off for good. Now: not monitored"
+    assert found.in_words() == "Declared: enabled by the default, but switched off persistently. Now: not monitored"
 
 
 def test_a_switch_may_be_for_a_domain_that_nothing_is_declared_for(declared):
