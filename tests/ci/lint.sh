@@ -16,6 +16,18 @@ type_check_plugins() {
     mypy --package ansible_collections.kvmops.resctrl.plugins
 }
 
+# As it lies on a host, beside the library.
+type_check_command() {
+    MYPYPATH=plugins/module_utils:roles/monitor/files mypy roles/monitor/files/command/*.py
+}
+
+# groff has no status for warnings.
+man_page() {
+    local warnings
+    warnings=$(groff -ww -man -z roles/monitor/files/resctrl-mon.8 2>&1)
+    if [[ -n $warnings ]]; then die "$warnings"; fi
+}
+
 # What the tests stand on; the tests themselves need no types.
 type_check_lab() {
     mypy --python-version 3.11 tests/lab tests/conformance/targets \
@@ -23,7 +35,8 @@ type_check_lab() {
 }
 
 shell_scripts() {
-    git grep --untracked --files-with-matches --null --extended-regexp '^#!(/bin/sh|/usr/bin/env bash)$' |
+    git grep --untracked --files-with-matches --null \
+        --extended-regexp '^(#!(/bin/sh|/usr/bin/env bash)|# shellcheck shell=bash)$' |
         xargs --null shellcheck
 }
 
@@ -38,8 +51,10 @@ import_check() {
 
 step "ruff" ruff check --no-cache
 step "mypy plugins, Python 3.8" type_check_plugins
+step "mypy command, Python 3.8" type_check_command
 step "mypy lab and guests, Python 3.11" type_check_lab
 step "shellcheck" shell_scripts
+step "man page" man_page
 step "yamllint" yamllint --strict .
 step "ansible-lint" ansible-lint --nocolor
 step "licence heads" reuse lint

@@ -140,7 +140,7 @@ def complete_fixture(files):
             '((${#COMPREPLY[@]} == 0)) || printf "%s\\n" "${COMPREPLY[@]}"'
         )
         argv = ["bash", "--norc", "-c", script, str(files / "resctrl-mon.bash"), *words]
-        done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
         assert done.stderr == ""
         return set(done.stdout.splitlines())
 

@@ -34,8 +34,7 @@ def test_that_a_domain_waits_is_news_once_though_its_turn_changes(tmp_path):
 def test_where_nothing_can_be_kept_everything_is_news(tmp_path):
     (tmp_path / "file").write_text("")
     waits = NOTHING._replace(waiting={"vm4": "vm4: the next"})
-    for _ in range(2):
-        assert news(waits, str(tmp_path / "file/said.json")) == waits
+    assert [news(waits, str(tmp_path / "file/said.json")) for _ in range(2)] == [waits, waits]
 
 
 def test_what_cannot_be_understood_is_written_anew(tmp_path):
