@@ -105,11 +105,11 @@ def apply(play: Callable[..., tuple[int, str]]) -> Callable[..., str]:
 
 
 def role(name: str, **variables: t.Any) -> Play:
-    return {"role": f"kvmops.resctrl.{name}", "vars": variables}
+    return {"role": f"kvmops.resctrl.resctrl_{name}", "vars": variables}
 
 
 def include(how: str, name: str, **variables: t.Any) -> Play:
-    return {f"ansible.builtin.{how}_role": {"name": f"kvmops.resctrl.{name}"}, "vars": variables}
+    return {f"ansible.builtin.{how}_role": {"name": f"kvmops.resctrl.resctrl_{name}"}, "vars": variables}
 
 
 def exists(host: Host, path: str) -> bool:
