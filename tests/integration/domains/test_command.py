@@ -32,7 +32,7 @@ DOMAINS = ["vm3", "vm4"]
 PROFILE = "few-rmids"
 DIRECTORY = "/etc/kvmops-resctrl"
 MEMORY = "/run/kvmops-resctrl"
-FILES = f"{ROOT}/roles/monitor/files"
+FILES = f"{ROOT}/roles/resctrl_monitor/files"
 COMMAND = (
     "env",
     f"PYTHONPATH={ROOT}/plugins/module_utils",

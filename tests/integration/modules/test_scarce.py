@@ -208,7 +208,7 @@ def test_domains_without_bandwidth_counters_are_a_problem_of_the_host(abmc):
     assert abmc.info()["host"]["problems"] == [
         "No bandwidth counter is free on L3 cache 0, 1: a domain that is enabled now is monitored without memory "
         "bandwidth there",
-        f"3 monitored domains have no bandwidth counter: {without}. Their cache occupancy is counted, their memory "
+        f"These monitored domains have no bandwidth counter: {without}. Their cache occupancy is counted, their memory "
         "bandwidth is not",
     ]
 

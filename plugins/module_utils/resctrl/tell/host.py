@@ -110,7 +110,7 @@ def _of_counters(resctrl: Resctrl, outcome: Outcome) -> list[str]:
     without = [one.domain.name for one in outcome.statuses if caches_without_counter(resctrl, one.groups)]
     if without:
         found.append(
-            f"{len(without)} monitored domains have no bandwidth counter: {', '.join(without)}. Their cache occupancy "
+            f"These monitored domains have no bandwidth counter: {', '.join(without)}. Their cache occupancy "
             "is counted, their memory bandwidth is not"
         )
     return found

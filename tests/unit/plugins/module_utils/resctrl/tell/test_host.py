@@ -89,7 +89,7 @@ def test_a_mount_on_which_nothing_can_be_switched_is_told(scene):
 
 
 def test_when_all_rmids_are_in_use_their_holders_are_told(scene):
-    scene.snapshot = host(vm(1), members={OURS: {1001, 1002}}, groups=[LIBVIRT], num_rmids=3)
+    scene.snapshot = host(vm(1), vm(2), members={OURS: {1001, 1002}}, groups=[LIBVIRT], num_rmids=3)
     (problem,) = scene.problems()
     assert "All 3 RMIDs are in use (default 1, kvmops 1, libvirt 1)" in problem
 
@@ -103,7 +103,7 @@ def test_domains_without_a_bandwidth_counter_are_named_and_full_caches_told(scen
         scene.write(f"{OURS.path}/mon_data/{cache}/llc_occupancy", "0\n")
     full, without = scene.problems()
     assert "No bandwidth counter is free on L3 cache 1" in full
-    assert "1 monitored domains have no bandwidth counter: vm1" in without
+    assert "These monitored domains have no bandwidth counter: vm1" in without
     described = describe_host(scene.kernel, scene.outcome())
     assert described["counters"] == [{"cache": 0, "total": 8, "free": 1}, {"cache": 1, "total": 8, "free": 0}]
 
