@@ -96,7 +96,8 @@ notes:
   - Where one domain fails, the others get all that can be done.
   - A domain that is just starting is waited for, up to ten seconds, if it was asked for by name. If a pattern stands
     for it, it is left to the next run.
-  - On a host with a policy (role C(kvmops.resctrl.resctrl_monitor)) the module warns where the policy will undo what it does.
+  - On a host with a policy (role C(kvmops.resctrl.resctrl_monitor)) the module warns where the policy will undo what it
+    does.
 seealso:
   - module: kvmops.resctrl.resctrl_stats
   - module: kvmops.resctrl.resctrl_info

@@ -54,10 +54,11 @@ def summary_of(
 ) -> list[str]:
     """The lines of a table with a line for each host, and below it what there is to say about hosts that did not fail.
 
-    `results`: host -> what a module returned there. One that has a `msg` has failed, and says so itself.
+    `results`: host -> what a module returned there. One that has a `msg`, or nothing, has failed and says so itself.
     With `name_domains` there is a line for each domain below that of its host. For `planned` see condition_of().
     """
-    changes = any("changed" in one and "host" not in one for one in results.values())
+    # A query has a `host`, and changes nothing
+    changes = any("domains" in one and "host" not in one for one in results.values())
     titles = ["host", "state", *_CONDITIONS, *(["changed"] if changes else []), "RMIDs free"]
     rows: list[list[str]] = []
     notes: list[str] = []
@@ -72,8 +73,9 @@ def summary_of(
 
 
 def _row(host: str, result: t.Mapping[str, t.Any], conditions: t.Sequence[str], changes: bool) -> list[str]:
-    state = "unreachable" if result.get("unreachable") else "failed" if "msg" in result else "ok"
     known = "domains" in result
+    answered = (known or "host" in result) and "msg" not in result
+    state = "unreachable" if result.get("unreachable") else "ok" if answered else "failed"
     counts = [str(conditions.count(one)) if known else "-" for one in _CONDITIONS]
     changed = ["-" if not known else "yes" if result.get("changed") else "no"]
     rmids = result.get("rmids") or result.get("host", {}).get("rmids") or {}

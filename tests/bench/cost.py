@@ -185,7 +185,7 @@ def _commands(place: Place, before: pathlib.Path | None, kept: pathlib.Path) -> 
     # The test driver knows no CPU time
     stats = "--cpu-total" if place.real else "--state"
     sent = _Sent(place, kept)
-    commands = {
+    commands: dict[str, Sequence[str]] = {
         PING: sent.module("ansible.builtin.ping"),
         VIRSH: sent.module("ansible.builtin.command", f"virsh --connect {place.uri} domstats {stats}"),
         VIRT: sent.module("community.libvirt.virt", f"command=list_vms uri={place.uri}", PEERS),

@@ -11,7 +11,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(
-    git make rsync
+    git groff-base make rsync
     # The test tools, and libvirt-python for their interpreter.
     gcc libvirt-dev pkg-config python3-dev python3-venv
     # The lab: libvirt, QEMU, the resctrl emulator, SSH, hosts with and without systemd; apt's check mode needs python3-apt.

@@ -11,8 +11,16 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 export PATH=$venv/bin:$PATH
 use_own_home
 
+# groff has no status for warnings.
+man_page() {
+    local warnings
+    warnings=$(groff -ww -man -z roles/resctrl_monitor/files/resctrl-mon.8 2>&1)
+    if [[ -n $warnings ]]; then die "$warnings"; fi
+}
+
 shell_scripts() {
-    git grep --untracked --files-with-matches --null --extended-regexp '^#!(/bin/sh|/usr/bin/env bash)$' |
+    git grep --untracked --files-with-matches --null \
+        --extended-regexp '^(#!(/bin/sh|/usr/bin/env bash)|# shellcheck shell=bash)$' |
         xargs --null shellcheck
 }
 
@@ -28,6 +36,7 @@ import_check() {
 step "ruff" ruff check --no-cache
 type_checks
 step "shellcheck" shell_scripts
+step "man page" man_page
 step "yamllint" yamllint --strict .
 step "ansible-lint" ansible-lint --nocolor
 step "licence heads" reuse lint

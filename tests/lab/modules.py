@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PYTHON = "/usr/bin/python3"
 
 # The command resctrl-mon, from this checkout
-AGENT = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", PYTHON, f"{ROOT}/roles/monitor/files/agent.py")
+AGENT = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", PYTHON, f"{ROOT}/roles/resctrl_monitor/files/agent.py")
 
 
 def collections_path() -> pathlib.Path:

@@ -75,6 +75,9 @@ def results(tmp_path_factory):
             host.run("resctrl_mon", name=["vm1", "vm2", "vm3", "vm4", "x"], diff=True),
             host.run("resctrl_mon", name="vm3", **unreachable),
         ]
+        # Only with a policy is there anything that is declared
+        host.domains.own_etc()
+        host.domains.path("/etc/kvmops-resctrl/policy.json").write_text('{"default": "enabled"}')
         found["resctrl_info"] = [host.run("resctrl_info"), host.run("resctrl_info", **unreachable)]
         found["resctrl_stats"] = [
             host.run("resctrl_stats", interval=0.1),

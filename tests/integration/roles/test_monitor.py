@@ -1,8 +1,8 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role resctrl_monitor and its units on a full host: what is hard to say in a molecule scenario. The tests build upon each
-other, from a fresh host to one that is given up.
+"""Role resctrl_monitor and its units on a full host: what is hard to say in a molecule scenario. The tests build on
+each other, from a fresh host to one that is given up.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ def apply(play: Callable[..., tuple[int, str]]) -> Callable[..., str]:
 
 
 def role(name: str, **variables: t.Any) -> Play:
-    return {"role": f"kvmops.resctrl.{name}", "vars": variables}
+    return {"role": f"kvmops.resctrl.resctrl_{name}", "vars": variables}
 
 
 def include(how: str, name: str, **variables: t.Any) -> Play:
-    return {f"ansible.builtin.{how}_role": {"name": f"kvmops.resctrl.{name}"}, "vars": variables}
+    return {f"ansible.builtin.{how}_role": {"name": f"kvmops.resctrl.resctrl_{name}"}, "vars": variables}
 
 
 def exists(host: Host, path: str) -> bool:
@@ -179,7 +179,7 @@ def test_the_keyword_check_mode_works_on_a_fresh_host_and_changes_nothing(host, 
         ({"resctrl_monitor_domains": [{"name": "vm3", "sate": "disabled"}]}, "sate"),
         ({"resctrl_monitor_domains": [{"name": "vm3", "priority": "high"}]}, "priority"),
         ({"resctrl_monitor_domains": [{"name": ""}]}, "An entry of resctrl_monitor_domains has an empty name."),
-        ({"resctrl_monitor_reserve_rmids": -1}, "resctrl_monitor_reserve_rmids is -1. A number of RMIDs cannot be negative."),
+        ({"resctrl_monitor_reserve_rmids": -1}, "A number of RMIDs cannot be negative."),
     ],
     ids=["a misspelt key", "a priority that is no number", "an empty name", "a negative reserve"],
 )
@@ -193,7 +193,8 @@ def test_a_policy_that_cannot_be_meant_is_refused_before_it_is_written(host, pla
 
 
 def test_numbers_may_be_given_as_strings(host, apply):
-    apply(resctrl_monitor_default="enabled", resctrl_monitor_reserve_rmids="0", resctrl_monitor_domains=[{"name": "vm3", "priority": "10"}])
+    rules = [{"name": "vm3", "priority": "10"}]
+    apply(resctrl_monitor_default="enabled", resctrl_monitor_reserve_rmids="0", resctrl_monitor_domains=rules)
     declared = json.loads(host.run(["cat", POLICY]).stdout)
     assert (declared["reserve_rmids"], declared["domains"]) == (0, [{"name": "vm3", "priority": 10}])
     assert len(counted(host, "vm3")) == 2

@@ -9,7 +9,7 @@ import typing as t
 from .. import errors
 from ..kernel.preflight import missing_monitoring
 from ..vms.domain import Selected
-from ..wish.store import DIRECTORY
+from ..wish.place import DIRECTORY
 
 if t.TYPE_CHECKING:
     from ..decide.outcome import Outcome

@@ -15,7 +15,6 @@ from ..decide.wish import Wish, Wishes
 from ..errors import ResctrlError
 from ..kernel.preflight import missing_monitoring
 from ..vms.domain import select, unmatched
-from .steps import perform, said_of
 from .warn import warnings_of
 
 if t.TYPE_CHECKING:
@@ -99,7 +98,7 @@ class Enforcement:
 
     def _results(self, after: Snapshot, failures: t.Mapping[str, ResctrlError]) -> list[Result]:
         active = self._active()
-        done = said_of([step for step in self.done if step.uuid in active], after)
+        done = _said_of([step for step in self.done if step.uuid in active], after)
         said = {**self._starting(after), **done}
         results = []
         for one in self.selected:
@@ -185,6 +184,8 @@ class Enforcement:
 
     def _apply(self, steps: t.Iterable[Operation]) -> dict[str, ResctrlError]:
         """Carry the steps out. A domain's first error ends its steps; returned are errors that may pass by time."""
+        from .steps import perform
+
         stopped: dict[str, ResctrlError] = {}
         done: list[Operation] = []
         for step in steps:
@@ -214,6 +215,16 @@ class Enforcement:
         for group in sorted(made.intersection(held)):
             resctrl.remove(group)
         self.done = [step for step in done if step.group not in made]
+
+
+def _said_of(steps: t.Sequence[Operation], after: Snapshot) -> dict[str, str]:
+    """UUID -> what was done for the domain."""
+    if not steps:
+        # Mostly nothing is to be done, and what is imported is compiled on every run
+        return {}
+    from .steps import said_of
+
+    return said_of(steps, after)
 
 
 def _unsettled(planned: Plan, passing: t.Mapping[str, ResctrlError]) -> dict[str, ResctrlError]:

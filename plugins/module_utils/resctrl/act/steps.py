@@ -8,6 +8,7 @@ import typing as t
 
 from .. import errors
 from ..decide.planning import ASSIGN, CREATE, REMOVE, Operation
+from ..decide.status import named
 from ..kernel.groups import LEAVING, group_for
 
 if t.TYPE_CHECKING:
@@ -80,8 +81,3 @@ def _threads(tids: t.Iterable[int], process: Process | None) -> str:
 
 def _others(number: int) -> str:
     return f"{number} other thread{'s' if number > 1 else ''}"
-
-
-def named(vcpus: t.Sequence[int]) -> str:
-    """vCPUs in words."""
-    return f"vCPU {', '.join(map(str, vcpus))}" if vcpus else "other threads"

@@ -7,7 +7,7 @@ import os
 import typing as t
 
 from ..errors import PolicyDamaged
-from ..wish.store import DIRECTORY
+from ..wish.place import DIRECTORY
 from .enforcement import enforce
 
 if t.TYPE_CHECKING:
@@ -64,7 +64,8 @@ def switch(
         if files.is_enforced():
             warnings += _against_policy(files.load, switches, found, wish)
         elif switches:
-            warnings.append("Noted, but nothing on this host enforces it: apply the role kvmops.resctrl.resctrl_monitor")
+            role = "kvmops.resctrl.resctrl_monitor"
+            warnings.append(f"Noted, but nothing on this host enforces it: apply the role {role}")
     return Switched(outcome, noted, warnings)
 
 

@@ -10,7 +10,8 @@ import typing as t
 from .. import errors
 from ..vms.domain import Selected
 from ..wish.files import load
-from ..wish.store import DIRECTORY, read_json, write_json
+from ..wish.place import DIRECTORY
+from ..wish.store import read_json, write_json
 from .enforcement import Enforcement
 
 if t.TYPE_CHECKING:

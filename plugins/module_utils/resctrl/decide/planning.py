@@ -8,7 +8,6 @@ import typing as t
 
 from .. import errors
 from ..kernel.groups import Group, leaving_group
-from .rationing import ration
 from .wanted import wanted_groups
 
 if t.TYPE_CHECKING:
@@ -49,6 +48,9 @@ def plan(snapshot: Snapshot, wishes: Wishes) -> Plan:
     """
     denied: t.Mapping[str, errors.ResctrlError] = {}
     if wishes.ration:
+        # Not above: no module rations, and what is imported is compiled on every run
+        from .rationing import ration
+
         wishes, denied = ration(snapshot, wishes)
     wanted, failures = _wanted(snapshot, wishes)
     removals = _removals(snapshot, wishes, wanted)

@@ -70,3 +70,8 @@ def status_of(domain: Domain, snapshot: Snapshot) -> DomainStatus:
     groups = tuple(sorted(populated | set(counted)))
     forced_by = process.tuning or (CACHETUNE if any(group not in ours for group in groups) else None)
     return DomainStatus(domain, bool(groups or forced_by), forced_by, groups, counted, uncounted)
+
+
+def named(vcpus: t.Sequence[int]) -> str:
+    """vCPUs in words."""
+    return f"vCPU {', '.join(map(str, vcpus))}" if vcpus else "other threads"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..kernel.counters import assignments, cache_directories
 from ..kernel.info import ASSIGNABLE, assign_mode
 
 if t.TYPE_CHECKING:
@@ -17,6 +16,9 @@ def caches_without_counter(resctrl: Resctrl, groups: t.Iterable[Group]) -> list[
     """The L3 caches on which one of the groups lacks a bandwidth counter; empty where groups need none."""
     if assign_mode(resctrl) != ASSIGNABLE:
         return []
+    # Not above: on most hosts every group counts bandwidth, and what is imported is compiled on every run
+    from ..kernel.counters import assignments, cache_directories
+
     missing: set[int] = set()
     for group in groups:
         assigned = assignments(resctrl, group)

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..act.steps import named
-from ..decide.status import DomainStatus, status_of
+from ..decide.status import DomainStatus, named, status_of
 from ..vms.domain import Domain
 
 if t.TYPE_CHECKING:

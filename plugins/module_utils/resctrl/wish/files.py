@@ -7,8 +7,9 @@ import os
 import typing as t
 
 from .. import errors
+from .place import DIRECTORY
 from .policy import Policy, parse_policy, parse_switches
-from .store import DIRECTORY, locked, read_json, write_json
+from .store import locked, read_json, write_json
 
 POLICY = "policy.json"
 SWITCHES = "switches.json"

@@ -12,9 +12,6 @@ import typing as t
 
 from .. import errors
 
-# Where what is wished on a host is kept
-DIRECTORY = "/etc/kvmops-resctrl"
-
 _PATIENCE = 10.0
 
 _Parsed = t.TypeVar("_Parsed")

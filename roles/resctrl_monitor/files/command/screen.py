@@ -199,5 +199,5 @@ class Live:
     def _said(self, width: int) -> list[str]:
         """What is wrong, in a few lines."""
         text = printable(in_our_words(". ".join(self.sentences)))
-        lines = textwrap.wrap(text, max(1, width))
+        lines = textwrap.wrap(text, max(1, width), break_on_hyphens=False)
         return [cut(line, width) for line in lines[:_SENTENCES]]

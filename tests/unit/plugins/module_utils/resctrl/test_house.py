@@ -25,11 +25,12 @@ PURE = {
     "vms.domain_xml",
     "wish.policy",
     "tell.table",
+    "tell.text",
     *(f"decide.{path.stem}" for path in (LIBRARY / "decide").glob("*.py")),
 }
 WITHOUT_INPUT_AND_OUTPUT = {
     *("__future__", "collections", "csv", "dataclasses", "difflib", "fnmatch", "functools", "io", "re"),
-    *("types", "typing", "xml"),
+    *("types", "typing", "unicodedata", "xml"),
 }
 ROOMS = sorted(path for path in LIBRARY.rglob("*.py"))
 

@@ -31,7 +31,7 @@ WHOLE = Wish(whole_process=True)
     ("policy", "wish", "sentence"),
     [
         (Policy(True), DISABLE, "will soon be monitored again: the default of the policy says so"),
-        (Policy(False), ENABLE, "will soon be not monitored again: the default of the policy says so"),
+        (Policy(False), ENABLE, "will soon no longer be monitored: the default of the policy says so"),
         (Policy(rules=(Rule("vm*", True),)), DISABLE, "monitored again: the rule 'vm*' of the policy says so"),
         (Policy(False, switches={VM3.uuid: True}), DISABLE, "monitored again: a persistent switch says so"),
         (Policy(True), WHOLE, "will soon be monitored with scope vcpus: the policy of this host says so"),
@@ -117,7 +117,7 @@ def test_check_mode_notes_nothing_but_says_that_it_would(scene):
 def test_a_switch_for_now_against_the_policy_is_warned_of(scene):
     scene.declare({"default": "disabled"})
     (warning,) = scene.switch().warnings
-    assert "will soon be not monitored again" in warning
+    assert "will soon no longer be monitored" in warning
     assert scene.kernel.content() == {group_for(uuid(1), ROOT): {1001, 1002}}
 
 

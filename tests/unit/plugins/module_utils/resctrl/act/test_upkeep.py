@@ -144,8 +144,8 @@ def test_in_check_mode_nothing_is(enforced):
 def test_who_waits_for_an_rmid_is_no_failure_and_one_is_next(enforced):
     outcome, kernel = enforced(host(vm(1), vm(2), vm(3), num_rmids=2), {"default": "enabled"})
     found = report_on([outcome], kernel)
-    assert [line.split(":")[0] for line in found.waiting] == ["vm2", "vm3"]
-    assert ["It is the next" in line for line in found.waiting] == [True, False]
+    assert list(found.waiting) == ["vm2", "vm3"]
+    assert ["It is the next" in line for line in found.waiting.values()] == [True, False]
     assert (found.errors, found.failed, found.idle) == ([], False, False)
 
 
@@ -185,7 +185,7 @@ def test_of_a_series_of_looks_all_that_was_done_and_what_the_last_one_left_is_sa
     found = report_on([first, last], kernel)
     assert found == Report(
         ["vm1: Now counted: vCPU 0", f"Removed {kernel.path(stale)}: its domain is gone"],
-        ["vm2: None is left"],
+        {"vm2": "vm2: None is left"},
         ["A warning"],
         ["vm1: Another has it"],
         last,
@@ -195,7 +195,10 @@ def test_of_a_series_of_looks_all_that_was_done_and_what_the_last_one_left_is_sa
 
 
 def report(waiting=(), warnings=(), failures=(), done=()):
-    return Report(list(done), list(waiting), list(warnings), list(failures), NOTHING, bool(failures))
+    return Report(list(done), dict(waiting), list(warnings), list(failures), NOTHING, bool(failures))
+
+
+WAITS = {"vm1": "vm1: waits"}
 
 
 @pytest.fixture(name="say")
@@ -205,10 +208,10 @@ def say_fixture(tmp_path):
 
 
 def test_a_trouble_that_lasts_is_said_once(say):
-    lasting = report(["vm1: waits"], ["A warning"], ["vm2: fails"])
+    lasting = report(WAITS, ["A warning"], ["vm2: fails"])
     assert say(lasting) == lasting
     again = say(lasting)
-    assert (again.waiting, again.warnings, again.errors) == ([], [], [])
+    assert (again.waiting, again.warnings, again.errors) == ({}, [], [])
     assert again.failed
 
 
@@ -232,13 +235,13 @@ def test_what_was_done_is_always_said(say):
 def test_a_damaged_memory_is_forgotten(tmp_path, content):
     path = tmp_path / "said.json"
     path.write_text(content)
-    assert news(report(["vm1: waits"]), str(path)).waiting == ["vm1: waits"]
-    assert news(report(["vm1: waits"]), str(path)).waiting == []
+    assert news(report(WAITS), str(path)).waiting == WAITS
+    assert news(report(WAITS), str(path)).waiting == {}
 
 
 def test_where_nothing_can_be_kept_everything_is_news(tmp_path):
     (tmp_path / "file").write_text("")
-    lasting = report(["vm1: waits"])
+    lasting = report(WAITS)
     assert news(lasting, str(tmp_path / "file/said.json")) == lasting
     assert news(lasting, str(tmp_path / "file/said.json")) == lasting
 

@@ -44,7 +44,7 @@ class Scene:
         return Outcome(results, self.snapshot, self.snapshot)
 
     def problems(self):
-        return problems(self.kernel, self.outcome())
+        return problems(self.kernel, self.outcome(), {})
 
 
 @pytest.fixture(name="scene")

@@ -1,0 +1,256 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table for a reader: human units, nothing hidden, nothing cut that would become another number; and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import Part, Sample
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS, Value
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import Statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.table import (
+    SORTS,
+    Row,
+    bar,
+    comma_separated,
+    human,
+    rest_of,
+    row_of,
+    sort_rows,
+    sum_of,
+    table,
+)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.text import columns
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Domain
+
+VM3 = Domain("vm3", "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3", True, 5)
+OURS = group_for(VM3.uuid, ROOT)
+ENABLED = DomainStatus(VM3, enabled=True, groups=(OURS,))
+MIB = 1024**2
+SIZES = {0: 32 * MIB, 1: 32 * MIB}
+
+
+def value(given):
+    """A value of a number or of a reason."""
+    return Value(None, given) if isinstance(given, str) else Value(given)
+
+
+def sampled(caches, seconds=1.0, reason=""):
+    """What the domain's group showed: cache id -> occupancy, total, local."""
+    values = {cache: dict(zip(EVENTS, map(value, three))) for cache, three in caches.items()}
+    parts = {} if reason else {OURS: Part(values, "1")}
+    return Sample(parts, dict.fromkeys(parts, "1"), EVENTS, seconds, reason)
+
+
+def of(caches, before=None, status=ENABLED):
+    """The domain's statistics; with what was counted two seconds before."""
+    return Statistics(status, sampled(caches, 3.0), sampled(before) if before else None)
+
+
+# -- numbers and bars
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (None, "-"),
+        (0, "0B"),
+        (999, "999B"),
+        (1000, "1.0K"),
+        (180224, "176K"),
+        (5 * MIB, "5.0M"),
+        (999.7 * 1024, "1.0M"),
+        (7 * 1024**5, "7.0P"),
+    ],
+)
+def test_bytes_are_shown_in_human_units_of_1024(number, shown):
+    assert human(number) == shown
+
+
+@given(st.floats(0, 900 * 1024**5))
+def test_a_number_takes_five_columns_at_most(number):
+    assert len(human(number)) <= 5
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (0, 100, "[        ]"),
+        (50, 100, "[####    ]"),
+        (100, 100, "[########]"),
+        (130, 100, "[########]"),
+        (None, 100, " " * 10),
+        (5, None, " " * 10),
+    ],
+)
+def test_a_share_is_a_bar(part, whole, shown):
+    assert bar(part, whole) == shown
+
+
+# -- rows
+
+
+def test_a_row_has_the_sums_over_the_caches_and_the_rates():
+    row = row_of(of({0: (10, 300, 30), 1: (20, 500, 50)}, before={0: (9, 100, 10), 1: (9, 100, 10)}))
+    assert row == Row("vm3", "Enabled", 30, {0: 10, 1: 20}, total=300.0, local=30.0)
+
+
+def test_before_the_second_look_there_are_no_rates_and_nothing_is_missing():
+    assert row_of(of({0: (10, 300, 30)})) == Row("vm3", "Enabled", 10, {0: 10})
+
+
+def test_of_a_sum_that_is_known_in_part_the_part_is_shown_and_marked():
+    row = row_of(of({0: (10, 300, 30), 1: ("unavailable", 500, 50)}, before={0: (1, 100, 10), 1: (1, 100, 10)}))
+    assert (row.cache, row.partial, row.note) == (10, frozenset({"cache"}), "unavailable")
+    lines = table([row], None, SIZES).lines
+    assert " ~10B " in lines[1]
+    assert " 300B " in lines[1]
+    assert lines[-1] == "~ a part of it is not known"
+
+
+def test_a_domain_that_nobody_monitors_lacks_nothing():
+    row = row_of(Statistics(DomainStatus(VM3), sampled({}, reason="disabled")))
+    assert row == Row("vm3", "Disabled", None, {})
+    assert not any("~" in line for line in table([row], None, SIZES).lines)
+
+
+@pytest.mark.parametrize(
+    ("status", "shown", "note"),
+    [
+        (ENABLED._replace(uncounted=(2, 3)), "Enabled", "not counted: vCPU 2, 3"),
+        (ENABLED._replace(forced_by="cachetune"), "cachetune", ""),
+        (DomainStatus(VM3, starting=True), "Disabled", "starting"),
+    ],
+    ids=["after a hot-plug", "by libvirt", "starting"],
+)
+def test_status_and_note_say_how_a_domain_stands(status, shown, note):
+    row = row_of(of({0: (10, 300, 30)}, status=status))
+    assert (row.status, row.note) == (shown, note)
+
+
+def test_below_the_domains_stand_their_sum_and_the_rest_of_the_host():
+    rows = [Row("a", "Enabled", 10, {0: 10}, 5.0, 1.0), Row("b", "Enabled", 20, {0: 20}, 6.0, 2.0)]
+    whole = of({0: (100, 60, 60)}, before={0: (0, 0, 0)})
+    assert sum_of(rows) == Row("(sum)", "", 30, {0: 30}, 11.0, 3.0)
+    assert rest_of(whole, rows) == Row("(the rest)", "", 70, {0: 70}, 19.0, 27.0)
+    foot = table(rows, rest_of(whole, rows), SIZES).foot
+    assert [line.split()[0] for line in foot] == ["(sum)", "(the"]
+
+
+def test_the_rest_is_never_less_than_nothing():
+    """The host was read before the domain, which occupies more meanwhile."""
+    rest = rest_of(of({0: (100, 10, 10)}), [Row("a", "Enabled", 120, {0: 120})])
+    assert (rest.cache, rest.caches) == (0, {0: 0})
+
+
+def test_where_a_part_of_a_domain_is_unknown_so_is_a_part_of_sum_and_rest():
+    rows = [Row("a", "Enabled", 10, {0: 10}, partial=frozenset({"cache"}))]
+    assert sum_of(rows).partial == rest_of(of({0: (100, 10, 10)}), rows).partial == {"cache"}
+
+
+# -- order
+
+
+def test_the_largest_comes_first_and_what_is_not_known_last():
+    rows = [Row("a", "", None, {}), Row("b", "", 1, {}, 9.0), Row("c", "", 2, {}, 8.0, 0.0), Row("d", "", 0, {})]
+    order = {by: "".join(row.name for row in sort_rows(rows, by)) for by in SORTS}
+    assert order == {"name": "abcd", "cache": "cbda", "total": "bcad", "local": "cabd"}
+
+
+@pytest.mark.parametrize("by", SORTS)
+def test_the_column_that_sorts_is_marked(by):
+    head = table([Row("a", "Enabled", 1, {})], None, SIZES, by=by).head
+    assert re.findall(r"\S+(?=\*)", head) == [SORTS[by]]
+
+
+# -- the width of a window
+
+
+def test_bars_are_left_out_before_anything_else():
+    row = Row("vm3", "Enabled", 10, {0: 10, 1: 10}, 1.0, 1.0)
+    assert [table([row], None, SIZES, width).head.count("L3") for width in (120, 68, 67, 57, 56)] == [2, 2, 1, 1, 0]
+
+
+NAMES = st.text(st.characters(), min_size=1, max_size=40)
+ROWS = st.builds(
+    Row,
+    NAMES,
+    st.just("Enabled"),
+    st.floats(0, 2**50),
+    st.dictionaries(st.integers(0, 3), st.floats(0, 2**30)),
+    st.none() | st.floats(0, 2**50),
+    st.none() | st.floats(0, 2**50),
+    st.just(frozenset({"total"})),
+    NAMES,
+)
+
+
+@given(st.lists(ROWS, max_size=4), st.integers(0, 130))
+def test_no_line_is_wider_than_the_window(rows, width):
+    lines = table(rows, Row("(the rest)", "", 1, {0: 1}), SIZES, width).lines
+    assert max(map(columns, lines)) <= width
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_number_is_shown_as_a_whole_or_not_at_all():
+    row = Row("vm3", "Enabled", 123 * MIB, {}, 456.0 * MIB, 789.0 * MIB)
+    shown = {
+        tuple(re.findall(r"\d+\S*", table([row], None, {}, width).body[0].partition("vm3")[2])) for width in range(60)
+    }
+    assert shown == {(), ("123M",), ("123M", "456M"), ("123M", "456M", "789M")}
+
+
+def test_columns_stay_in_line_under_wide_names():
+    rows = [Row("仮想機械一号", "Enabled", 1, {}), Row("e\u0301", "Enabled", 1, {}), Row("x" * 40, "Enabled", 1, {})]
+    lines = table(rows, None, {}).body
+    assert {columns(line[: line.index("Enabled")]) for line in lines} == {25}
+
+
+# -- CSV
+
+
+def described(**values):
+    base = {"uuid": VM3.uuid, "status": "Enabled", "cmt": 10, "reason": None, "rates": None}
+    return {**base, **dict(zip(EVENTS, (10, 300, 30))), **values}
+
+
+def test_csv_has_a_line_for_each_domain_in_bytes():
+    speeds = {"mbm_total_bytes_per_second": 1.5, "mbm_local_bytes_per_second": 0.5, "seconds": 2.0}
+    text = comma_separated({'a,"b"': described(rates=speeds)})
+    (line,) = csv.DictReader(io.StringIO(text))
+    assert line == {
+        "domain": 'a,"b"',
+        "uuid": VM3.uuid,
+        "status": "Enabled",
+        "cmt": "10",
+        "llc_occupancy": "10",
+        "mbm_total_bytes": "300",
+        "mbm_local_bytes": "30",
+        "mbm_total_bytes_per_second": "1.5",
+        "mbm_local_bytes_per_second": "0.5",
+        "seconds": "2.0",
+        "reason": "",
+    }
+
+
+def test_in_csv_what_is_not_known_is_empty_with_the_reason():
+    text = comma_separated({"vm3": described(cmt=None, llc_occupancy=None, reason="unavailable")})
+    (line,) = csv.DictReader(io.StringIO(text))
+    assert (line["cmt"], line["llc_occupancy"], line["mbm_total_bytes_per_second"]) == ("", "", "")
+    assert line["reason"] == "unavailable"
+
+
+def test_every_form_of_every_row_is_one_line():
+    for by, width in itertools.product(SORTS, (20, 80)):
+        assert not any("\n" in line for line in table([Row("a\nb", "", 1, {}, note="c\nd")], None, {}, width, by).lines)
