@@ -96,7 +96,7 @@ def test_commands_have_streams_input_status_and_a_limit(guest: Guest) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         guest.shell("false; echo not reached")
     with pytest.raises(subprocess.TimeoutExpired) as error:
-        guest.run(["sh", "-c", "echo begun; sleep 1000"], timeout=1)
+        guest.run(["sh", "-c", "echo begun; sleep 1000"], timeout=5)
     assert error.value.output == "begun\n"
     # What goes on in the background does not delay the end, and lives on.
     pid = guest.shell("sleep 1000 & echo $!").strip()

@@ -122,7 +122,7 @@ def test_stale_groups_are_pruned_and_others_kept(host):
     host.make_group("mon_groups/other")
     host.domains.stop("stopped")
     host.domains.kill("died")
-    result = host.run("resctrl_mon", name="runs")
+    result = host.run("resctrl_mon", name="*")
     assert sorted(result["pruned"]) == sorted(host.path(host.group(domain)) for domain in (stopped, died))
     assert host.groups() == {host.group(runs): set(runs.vcpus.values()), "mon_groups/other": set()}
 
