@@ -179,11 +179,13 @@ def test_who_holds_the_rmids(host):
     assert (rmids["used"], rmids["free"]) == (7, 25)
 
 
-def test_rmids_that_are_all_in_use_are_a_problem(make_host):
+def test_rmids_that_are_all_in_use_are_a_problem_if_a_domain_has_none(make_host):
     host = make_host("few-rmids")
     for name in ("a", "b", "c"):
         host.make_group(f"mon_groups/{name}")
-    assert host_part(host)["problems"] == [
+    assert host.info()["host"]["problems"] == []
+    host.domains.add("vm3")
+    assert host.info()["host"]["problems"] == [
         "All 4 RMIDs are in use (default 1, other 3): remove groups that nobody needs"
     ]
 

@@ -9,6 +9,7 @@ import datetime as dt
 import errno
 
 import pytest
+from modules import warnings
 
 from emulator.faults import Fault
 
@@ -257,7 +258,10 @@ def test_where_nothing_can_be_monitored_everything_is_unsupported(make_host):
     host = make_host("alloc-only")
     host.domains.add("vm3")
     host.domains.define("vm1")
-    domains = stats(host)
+    result = host.run("resctrl_stats")
+    domains = result["ansible_facts"]["resctrl_stats"]["domains"]
+    (warning,) = warnings(result)
+    assert "has no L3 monitoring" in warning
     assert (domains["vm3"]["cmt"], domains["vm3"]["reason"]) == (None, "unsupported")
     assert domains["vm1"]["cmt"] == 0
 

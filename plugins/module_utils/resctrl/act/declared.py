@@ -49,6 +49,11 @@ class Declared(t.NamedTuple):
     condition: str
     why: str
 
+    @property
+    def is_said(self) -> bool:
+        """Whether anything is declared or switched for this domain."""
+        return bool(self.rule or self.switch) or self.state != _word(None)
+
     def in_words(self) -> str:
         """A line for a reader."""
         rule = f"rule '{self.rule}'" if self.rule else "the default"

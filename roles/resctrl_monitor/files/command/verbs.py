@@ -66,7 +66,7 @@ def _print_status(results: t.Iterable[Result], named: bool, declared: t.Mapping[
                 say(f"Domain: '{result.status.domain.name}'")
             say(f"RDT Monitoring Status: {result.status.text}")
             found = declared.get(result.status.domain.uuid)
-            if found:
+            if found and found.is_said:
                 say(f"  {in_our_words(found.in_words())}")
 
 
