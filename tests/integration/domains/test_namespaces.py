@@ -121,7 +121,9 @@ def test_the_agent_on_the_host_keeps_domains_in_a_container_as_declared(shared):
     try:
         shared.host.run([*AGENT, "enforce"])
         assert shared.groups() == {shared.ours("vm1"): set(shared.vcpus("vm1").values())}
-        assert shared.host.run([*AGENT, "status", "vm1"]).stdout == "RDT Monitoring Status: Enabled\n"
+        assert shared.host.run([*AGENT, "status", "vm1"]).stdout == (
+            "RDT Monitoring Status: Enabled\n  Declared: enabled by the default. Now: counted\n"
+        )
     finally:
         shared.host.run(["rm", "-rf", "/etc/kvmops-resctrl"])
 

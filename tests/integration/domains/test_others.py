@@ -60,9 +60,9 @@ def test_threads_keep_their_allocation(hv):
     assert domain["vcpus"]["counted"] == [0, 1]
 
     (cache,) = hv.info()["host"]["caches"]
-    hv.control.set("COS1", cache, "llc_occupancy", 1 << 20)
-    hv.control.set(below, cache, "llc_occupancy", 100)
-    hv.control.set(hv.ours("vm3"), cache, "llc_occupancy", 11)
+    hv.control.set("COS1", cache["id"], "llc_occupancy", 1 << 20)
+    hv.control.set(below, cache["id"], "llc_occupancy", 100)
+    hv.control.set(hv.ours("vm3"), cache["id"], "llc_occupancy", 11)
     assert hv.stats("vm3")["cmt"] == 111
 
     hv.disable("vm3")

@@ -112,6 +112,6 @@ def test_statistics(rfc):
     rfc.enable("vm3")
     (vm2,) = (path for path in rfc.groups() if "vm2" in path)
     (cache,) = rfc.info()["host"]["caches"]
-    rfc.control.set(rfc.ours("vm3"), cache, "llc_occupancy", 180224)
-    rfc.control.set(vm2, cache, "llc_occupancy", 2613248)
+    rfc.control.set(rfc.ours("vm3"), cache["id"], "llc_occupancy", 180224)
+    rfc.control.set(vm2, cache["id"], "llc_occupancy", 2613248)
     assert replay(rfc, STATISTICS) == STATISTICS

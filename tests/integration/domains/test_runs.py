@@ -76,15 +76,17 @@ def test_disabling_is_cut_off(hv):
     assert hv.groups() == {}
 
 
-@pytest.mark.parametrize(("operation", "left"), [("rmdir", "all"), ("mkdir", None), ("write", "none")])
-def test_a_group_that_is_made_anew_is_cut_off(hv, operation, left):
-    """From scope=domain to scope=vcpus."""
+@pytest.mark.parametrize("operation", ["mkdir", "write", "rmdir"])
+def test_threads_that_leave_a_group_are_cut_off(hv, operation):
+    """From scope=domain to scope=vcpus: a group is made for those that leave, they enter it, it is removed."""
     hv.enable("vm3", scope="domain")
     kill(hv, operation, 1, "vm3", scope="vcpus")
-    threads = {"all": set(hv.threads("vm3")), "none": set(), None: None}[left]
-    assert hv.groups().get(hv.ours("vm3")) == threads
+    vcpus = set(hv.vcpus("vm3").values())
+    left = vcpus if operation == "rmdir" else set(hv.threads("vm3"))
+    assert hv.groups()[hv.ours("vm3")] == left
+    assert hv.query("vm3")["vcpus"]["uncounted"] == []
     hv.enable("vm3", scope="vcpus")
-    assert complete(hv, "vm3")
+    assert hv.groups() == {hv.ours("vm3"): vcpus}
 
 
 # -- at the same time --------------------------------------------------------------------------------------------------

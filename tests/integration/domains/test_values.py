@@ -211,4 +211,7 @@ def test_rates(hv):
     hv.control.freeze()
     standing = rates()
     assert standing.pop("seconds") >= 0.25
-    assert standing == {"mbm_total_bytes_per_second": 0, "mbm_local_bytes_per_second": 0}
+    zero = {"mbm_total_bytes_per_second": 0, "mbm_local_bytes_per_second": 0, "reasons": {}, "partial": {}}
+    (cache,) = standing.pop("caches")
+    assert cache == {"id": cache["id"], **zero}
+    assert standing == {**zero, "packages": []}
