@@ -112,7 +112,9 @@ class Source:
         if "/" in name or "\0" in name:
             return Status()
         try:
-            status = self.parse_file(os.path.join(os.fsencode(self.state), os.fsencode(name) + b".xml"))
+            # libvirt's names are UTF-8, whatever the locale
+            file = name.encode("utf-8", "surrogateescape") + b".xml"
+            status = self.parse_file(os.path.join(os.fsencode(self.state), file))
         except PermissionError as exc:
             raise errors.NotRoot(
                 f"Cannot read libvirt's status files in {self.state}",
