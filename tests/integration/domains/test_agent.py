@@ -21,7 +21,13 @@ POLICY = "/etc/kvmops-resctrl/policy.json"
 SWITCHES = "/etc/kvmops-resctrl/switches.json"
 # Where the agent notes what it has reported
 MEMORY = "/run/kvmops-resctrl"
-COMMAND = ("env", f"PYTHONPATH={ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE=1", "python3", f"{ROOT}/roles/monitor/files/agent.py")
+COMMAND = (
+    "env",
+    f"PYTHONPATH={ROOT}/plugins/module_utils",
+    "PYTHONDONTWRITEBYTECODE=1",
+    "python3",
+    f"{ROOT}/roles/monitor/files/agent.py",
+)
 
 
 @pytest.fixture(name="agent")
@@ -121,7 +127,9 @@ def test_priorities_decide_who_is_counted_and_the_next_in_line_follows(hv, agent
     status, out, _err = agent("enforce")
     assert status == 0
     assert set(hv.groups()) == {hv.ours("vm6"), hv.ours("vm3")}
-    assert "vm4: Out of RMIDs: of 4 none is left for domain 'vm4'. It is the next to be monitored when one is free" in out
+    assert (
+        "vm4: Out of RMIDs: of 4 none is left for domain 'vm4'. It is the next to be monitored when one is free" in out
+    )
     assert agent("status", "vm4")[1].startswith("RDT Monitoring Status: Disabled\n  Declared: enabled by the default")
     hv.virsh("destroy", "vm3")
     agent("enforce")
