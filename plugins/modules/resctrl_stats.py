@@ -34,6 +34,8 @@ options:
       - The domains, as names, UUIDs or shell patterns (such as V(web-*)). Without it, all, those that are shut off
         included.
       - Patterns, V(*) among them, select running domains only, and may match none.
+      - A later run with another O(name) replaces the fact, so that the values of the other domains are gone. To keep
+        both, register the result and read the fact from there.
     type: list
     elements: str
   interval:
@@ -71,6 +73,20 @@ EXAMPLES = r"""
   kvmops.resctrl.resctrl_stats:
     name: web-*
     interval: 2
+
+- name: Read all domains, and keep what was read for later
+  kvmops.resctrl.resctrl_stats:
+  register: earlier
+
+- name: Read one domain, after which the fact has that one only
+  kvmops.resctrl.resctrl_stats:
+    name: vm3
+
+- name: Tell by how much its cache has grown
+  ansible.builtin.debug:
+    msg: "{{ ansible_facts['resctrl_stats']['domains']['vm3']['cmt'] - before['vm3']['cmt'] }}"
+  vars:
+    before: "{{ earlier['ansible_facts']['resctrl_stats']['domains'] }}"
 
 - name: Name the domain that moves most data
   ansible.builtin.debug:

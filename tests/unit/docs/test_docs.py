@@ -1,0 +1,83 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What README and docs say of variables, and where their links lead."""
+
+from __future__ import annotations
+
+import fnmatch
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.specs import files, options_of
+
+ROOT = pathlib.Path(__file__).parents[3]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
+
+
+def section(text, title):
+    """The part of a page below a heading, up to the next."""
+    return re.split(r"^#+ ", text.split(f"\n### {title}\n")[1], flags=re.MULTILINE)[0]
+
+
+def table(text):
+    """Variable -> default, of a table of variables."""
+    rows = re.findall(r"^\| `(resctrl_\w+)` \| ([^|]*) \|", text, flags=re.MULTILINE)
+    return {name: default.strip("`") for name, default in rows}
+
+
+def defaults(name):
+    """The same by a specification. What is neither required nor has a default is said in words."""
+    return {key: written(option) for key, option in options_of(name).items()}
+
+
+def written(option):
+    if option.get("required"):
+        return "required"
+    default = option.get("default")
+    if isinstance(default, bool):
+        return str(default).lower()
+    return default[0] if default and isinstance(default, list) else default if default is None else str(default)
+
+
+def same(told, specified):
+    return told.keys() == specified.keys() and all(
+        default is None or told[name] == default for name, default in specified.items()
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(files()) if name.startswith("playbooks/")])
+def test_the_page_of_the_playbooks_has_every_variable_with_its_default(name):
+    page = (ROOT / "docs/playbooks.md").read_text()
+    told = table(section(page, name.partition("/")[2]))
+    assert same(told, defaults(name)), (told, defaults(name))
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(files()) if name.startswith("roles/")])
+def test_the_readme_of_a_role_has_every_variable_with_its_default(name):
+    told = table((ROOT / name / "README.md").read_text())
+    assert same(told, defaults(name)), (told, defaults(name))
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(files()) if name.startswith("roles/")])
+def test_the_defaults_of_a_role_are_those_of_its_specification(name):
+    own = yaml.safe_load((ROOT / name / "defaults/main.yml").read_text())
+    specified = {key: one["default"] for key, one in options_of(name).items() if "default" in one}
+    # Both roles have this one, and neither may call it its own
+    assert specified.pop("resctrl_path") == "/sys/fs/resctrl"
+    assert own == specified
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere_in_the_built_archive_too(page):
+    left_out = yaml.safe_load((ROOT / "galaxy.yml").read_text())["build_ignore"]
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        path = (page.parent / target).resolve().relative_to(ROOT)
+        assert (ROOT / path).exists(), target
+        parents = [str(path), *map(str, path.parents)]
+        assert not any(fnmatch.fnmatch(one, pattern) for one in parents[:-1] for pattern in left_out), target
