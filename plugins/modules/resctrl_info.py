@@ -304,6 +304,7 @@ def main() -> None:
     try:
         outcome = query(host, params["name"])
         declared = declarations(host, outcome, draft=params["policy"])
+        described = describe_host(host.resctrl, outcome, declared)
     except ValueError as error:
         module.fail_json(msg=f"policy cannot be understood: {error}")
         return
@@ -318,7 +319,7 @@ def main() -> None:
             {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
             for one in outcome.results
         ],
-        "host": describe_host(host.resctrl, outcome, declared),
+        "host": described,
     }
     message = describe_failures(outcome.results)
     if message:

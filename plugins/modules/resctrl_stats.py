@@ -316,12 +316,12 @@ def main() -> None:
     try:
         outcome = query(host, params["name"])
         warnings = [*outcome.warnings, *outcome.after.warnings, *check_values(host.resctrl)]
+        counted = statistics(host.resctrl, outcome.statuses, interval)
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
     for warning in warnings:
         module.warn(warning)
-    counted = statistics(host.resctrl, outcome.statuses, interval)
     now = dt.datetime.now(dt.timezone.utc)
     details = params["detail"] == "caches"
     facts = {

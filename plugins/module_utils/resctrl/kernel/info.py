@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What resctrl's info directory says of the hardware: events, RMIDs, bandwidth counters, thresholds. Never raises."""
+"""What resctrl's info directory says of the hardware: events, RMIDs, bandwidth counters, thresholds."""
 
 from __future__ import annotations
 
@@ -25,20 +25,25 @@ def _read(resctrl: Resctrl, name: str) -> str:
     return read_if_there(resctrl.path(ROOT, "info", name))
 
 
+def _read_strictly(resctrl: Resctrl, name: str) -> str:
+    """A file on which everything else rests: "" only if it is not there. Raises Unreadable."""
+    return resctrl.read(ROOT, f"info/{name}") or ""
+
+
 def features(resctrl: Resctrl) -> tuple[str, ...]:
-    """The events of the L3 (llc_occupancy, mbm_total_bytes, ...); empty where monitoring is missing.
+    """The events of the L3 (llc_occupancy, mbm_total_bytes, ...); none where monitoring is missing. Raises Unreadable.
 
     mon_features also names the files by which an event can be configured (mbm_total_bytes_config): they are no events.
     """
-    return tuple(word for word in _read(resctrl, "L3_MON/mon_features").split() if not word.endswith("_config"))
+    return tuple(word for word in _read_strictly(resctrl, "L3_MON/mon_features").split() if not word.endswith("_config"))
 
 
 def num_rmids(resctrl: Resctrl) -> int:
     """How many RMIDs there are, the root's own included; 0 where monitoring is missing.
 
-    A group needs one of each monitoring resource, so the smallest number counts.
+    A group needs one of each monitoring resource, so the smallest number counts. Raises Unreadable.
     """
-    numbers = [_read(resctrl, f"{resource}/num_rmids").strip() for resource in _RESOURCES]
+    numbers = [_read_strictly(resctrl, f"{resource}/num_rmids").strip() for resource in _RESOURCES]
     return min((int(number) for number in numbers if number), default=0)
 
 

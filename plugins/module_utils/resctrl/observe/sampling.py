@@ -28,7 +28,10 @@ class Statistics(t.NamedTuple):
 
 
 def statistics(resctrl: Resctrl, statuses: t.Sequence[DomainStatus], interval: float | None) -> list[Statistics]:
-    """Sample each domain, once or, `interval` seconds apart, twice. In the order of `statuses`. Never raises."""
+    """Sample each domain, once or, `interval` seconds apart, twice. In the order of `statuses`.
+
+    Raises Unreadable if it cannot be told which events there are; never for a value.
+    """
     first = sample_all(resctrl, statuses)
     if interval is None:
         return [Statistics(status, one) for status, one in zip(statuses, first)]
@@ -44,7 +47,7 @@ def whole_host(groups: t.Iterable[Group]) -> DomainStatus:
 
 
 def sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sample]:
-    """One sample of each domain. Never raises."""
+    """One sample of each domain. Raises Unreadable, see statistics()."""
     # What is the same for all domains
     empty = Sample({}, {}, features(resctrl), 0.0, "", cache_generations(resctrl), configurations(resctrl))
     assignable = assign_mode(resctrl) == ASSIGNABLE
