@@ -154,7 +154,7 @@ class Enforcement:
         while planned.operations or self._awaited(snapshot):
             passing: dict[str, ResctrlError] = {}
             if planned.operations:
-                with self.host.resctrl.locked():
+                with self.host.resctrl.changes.locked():
                     passing = self._apply(self._look()[1].operations)
             else:
                 time.sleep(_LONG_PAUSE)
@@ -213,7 +213,7 @@ class Enforcement:
         self.most_rmids = len(held) + 1
         made = {step.group for step in done if step.kind == CREATE}
         for group in sorted(made.intersection(held)):
-            resctrl.remove(group)
+            resctrl.changes.remove(group)
         self.done = [step for step in done if step.group not in made]
 
 

@@ -20,11 +20,11 @@ if t.TYPE_CHECKING:
 def perform(host: Host, step: Operation) -> None:
     """Carry out one operation. Raises RmidsExhausted, RmidsInLimbo, Moved, Refused, Unreadable."""
     if step.kind == CREATE:
-        host.resctrl.create(step.group)
+        host.resctrl.changes.create(step.group)
     elif step.kind == REMOVE:
-        host.resctrl.remove(step.group)
+        host.resctrl.changes.remove(step.group)
     elif _is_still_right(host, step):
-        host.resctrl.assign(step.group, step.tid)
+        host.resctrl.changes.assign(step.group, step.tid)
     else:
         raise errors.Moved(
             f"Thread {step.tid} has ended", hint="Its domain stopped or lost a vCPU meanwhile: run again"

@@ -161,9 +161,9 @@ def clear(resctrl: Resctrl) -> list[Group]:
     Raises LockTimeout, NotMounted, Refused, Unreadable.
     """
     removed = []
-    with resctrl.locked():
+    with resctrl.changes.locked():
         for group in resctrl.groups():
             if group.uuid:
-                resctrl.remove(group)
+                resctrl.changes.remove(group)
                 removed.append(group)
     return removed

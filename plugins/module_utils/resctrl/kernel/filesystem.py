@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mounted resctrl: its groups and their threads, the lock, and the only code that changes anything in it.
-
-It knows threads, but no domain.
-"""
+"""The mounted resctrl: its groups and their threads. It knows threads, but no domain."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import functools
 import os
-import time
 import typing as t
 
 from .. import errors
@@ -19,10 +13,11 @@ from .files import read_if_there, read_text
 from .groups import ROOT, Group, parse_cpus, parse_tasks, parse_thread_groups
 from .mounts import REAL, Mount, parse_mounts
 
+if t.TYPE_CHECKING:
+    from .changes import Changes
+
 DEFAULT_PATH = "/sys/fs/resctrl"
 
-# Others hold the lock for milliseconds: who keeps it for so long is stuck
-_LOCK_PATIENCE = 10.0
 # PROC_PID_INIT_INO of the kernel: the PID namespace that the machine started with
 _INITIAL_NAMESPACE = "pid:[4026531836]"
 _RESERVED = ("info", "mon_groups", "mon_data")
@@ -38,6 +33,14 @@ class Resctrl:
     def path(self, group: Group, *names: str) -> str:
         """The absolute path of a group, or of a file in it."""
         return os.path.join(self.root, group.path, *names).rstrip("/")
+
+    @functools.cached_property
+    def changes(self) -> Changes:
+        """What changes something here."""
+        # Not above: mostly nothing is to be changed, and what is imported is compiled on every run
+        from .changes import Changes
+
+        return Changes(self)
 
     # -- the mount
 
@@ -145,115 +148,6 @@ class Resctrl:
             and self.mount.filesystem == REAL
             and os.path.exists(f"{self.proc}/self/cpu_resctrl_groups")
         )
-
-    # -- changes
-
-    def create(self, group: Group) -> None:
-        """Make a MON group of ours; one that exists already is taken as it is.
-
-        Raises RmidsExhausted (ENOSPC), RmidsInLimbo (EBUSY), Moved (its CTRL_MON group is gone), Refused.
-        """
-        path = self._own(group)
-        try:
-            os.mkdir(path, 0o755)
-        except FileExistsError:
-            return
-        except OSError as exc:
-            raise self._refusal(exc, "make the group", path) from exc
-
-    def remove(self, group: Group) -> None:
-        """Remove a group of ours; its threads fall back to its CTRL_MON group, its RMID goes to the limbo.
-
-        One that is gone already is fine. Raises Refused.
-        """
-        path = self._own(group)
-        try:
-            os.rmdir(path)
-        except FileNotFoundError:
-            return
-        except OSError as exc:
-            raise self._refusal(exc, "remove the group", path) from exc
-
-    def assign(self, group: Group, tid: int) -> None:
-        """Move one thread into a group of ours; it leaves any other MON group.
-
-        One decimal id a write(2), as every kernel takes it: a list needs 6.7, and 0 would be ourselves.
-        Raises Moved (thread or group gone, or the thread is in another CTRL_MON group by now: EINVAL), Refused.
-        """
-        path = os.path.join(self._own(group), "tasks")
-        if tid <= 0:
-            raise ValueError(f"not a thread id: {tid}")
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(descriptor, b"%d\n" % tid)
-            finally:
-                os.close(descriptor)
-        except OSError as exc:
-            raise self._refusal(exc, f"move thread {tid}", path) from exc
-
-    def _own(self, group: Group) -> str:
-        if not group.uuid or "/" in group.ctrl:
-            raise ValueError(f"not a group of ours: {group.path!r}")
-        return self.path(group)
-
-    def _refusal(self, exc: OSError, action: str, path: str) -> errors.ResctrlError:
-        """The typed error for a refused change. Read at once: any later command may clear last_cmd_status."""
-        said = f"Cannot {action} at {path}: {os.strerror(exc.errno or 0)}{self._last_command_status()}"
-        if exc.errno == errno.ENOSPC:
-            return errors.RmidsExhausted(said, path=path, hint="Free a monitoring group, or monitor fewer domains")
-        if exc.errno == errno.EBUSY:
-            hint = (
-                "Freed RMIDs wait until the cache has lost their lines: try again in some seconds, "
-                "or raise info/L3_MON/max_threshold_occupancy"
-            )
-            return errors.RmidsInLimbo(said, path=path, hint=hint)
-        # EINVAL: the text that tells the cause may have been cleared by another program already
-        if exc.errno in (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EINVAL):
-            return errors.Moved(said, path=path, hint="The domain or the group changed meanwhile: run again")
-        hint = "Look at the kernel's log, and whether resctrl is mounted read-write"
-        return errors.Refused(said, path=path, hint=hint)
-
-    def _last_command_status(self) -> str:
-        """The kernel's own words for the last failure, as a suffix; "" if it has none (it is a hint, and global).
-
-        From 6.7 on a line without a cause follows the one that names it.
-        """
-        text = read_if_there(self.path(ROOT, "info/last_cmd_status"))
-        lines = [line for line in text.strip().split("\n") if not line.startswith("Error while processing")] or [""]
-        return f" ({lines[-1]})" if lines[-1] not in ("", "ok") else ""
-
-    @contextlib.contextmanager
-    def locked(self, patience: float = _LOCK_PATIENCE) -> t.Iterator[None]:
-        """Hold the lock that the kernel's document asks for ("Locking between applications") and libvirt and pqos take.
-
-        An exclusive flock(2) on the root directory. Raises LockTimeout after `patience` seconds, and NotMounted.
-        """
-        try:
-            descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as exc:
-            raise errors.NotMounted(f"resctrl at {self.root} went away: {exc.strerror}", path=self.root) from exc
-        try:
-            deadline = time.monotonic() + patience
-            while not _try_lock(descriptor):
-                if time.monotonic() >= deadline:
-                    raise errors.LockTimeout(
-                        f"Another program has held the lock on {self.root} for more than {patience:g} seconds",
-                        path=self.root,
-                        hint="Find it with 'fuser -v' on that directory (libvirt, pqos, another run?), then run again",
-                    )
-                time.sleep(0.01)
-            yield
-        finally:
-            os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _raise_unless_gone(exc: OSError, path: str) -> None:

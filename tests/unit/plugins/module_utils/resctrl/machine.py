@@ -134,6 +134,10 @@ class Kernel(Resctrl):
     def group_of(self, _pid: int, tid: int) -> Group:
         return self.where.get(tid, ROOT)
 
+    @property
+    def changes(self) -> Kernel:  # type: ignore[override]
+        return self
+
     def _step(self, kind: str, group: Group, tid: int = 0) -> None:
         if not self.held:
             raise AssertionError("a change without the lock")

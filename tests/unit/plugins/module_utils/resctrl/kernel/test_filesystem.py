@@ -1,12 +1,11 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mounted resctrl: what is there, what a reader can see, and what is never written to it."""
+"""The mounted resctrl: what is there, and what a reader can see."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 
 import pytest
@@ -127,114 +126,19 @@ def test_what_is_not_mounted_has_no_time(tmp_path):
 
 
 def test_a_group_made_anew_has_another_generation(resctrl):
-    resctrl.create(OURS)
+    resctrl.changes.create(OURS)
     first = resctrl.generation(OURS)
     os.rename(resctrl.path(OURS), resctrl.path(Group("", "old")))
-    resctrl.create(OURS)
+    resctrl.changes.create(OURS)
     assert first is not None
     assert resctrl.generation(OURS) not in (None, first)
 
 
 def test_a_group_of_another_mount_has_another_generation(resctrl, monkeypatch):
     """The inodes of a new mount may be those of the old one."""
-    resctrl.create(OURS)
+    resctrl.changes.create(OURS)
     monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 1)
     first = resctrl.generation(OURS)
     monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 2)
     assert first is not None
     assert resctrl.generation(OURS) != first
-
-
-# -- changes -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("group", [ROOT, Group("COS1"), Group("", "pqos-1-1"), Group("../..", OURS.mon)])
-@pytest.mark.parametrize("change", ["create", "remove", "assign"])
-def test_nothing_foreign_is_ever_changed(resctrl, group, change):
-    arguments = (group, os.getpid()) if change == "assign" else (group,)
-    with pytest.raises(ValueError, match="not a group of ours"):
-        getattr(resctrl, change)(*arguments)
-
-
-@pytest.mark.parametrize("tid", [0, -1])
-def test_no_number_but_a_thread_id_is_written(resctrl, tid):
-    """0 would mean the writing thread itself."""
-    with pytest.raises(ValueError, match="not a thread id"):
-        resctrl.assign(OURS, tid)
-
-
-def test_a_thread_is_written_as_one_decimal_number(resctrl):
-    resctrl.create(OURS)
-    tasks = resctrl.path(OURS, "tasks")
-    with open(tasks, "w", encoding="ascii"):
-        pass
-    resctrl.assign(OURS, 4711)
-    with open(tasks, encoding="ascii") as file:
-        assert file.read() == "4711\n"
-
-
-@pytest.mark.parametrize(
-    ("number", "kind"),
-    [
-        (errno.ENOSPC, errors.RmidsExhausted),
-        (errno.EBUSY, errors.RmidsInLimbo),
-        (errno.ENOENT, errors.Moved),
-        (errno.EROFS, errors.Refused),
-    ],
-)
-def test_refusals_are_told_apart_and_carry_the_kernels_words(resctrl, monkeypatch, number, kind):
-    def refuse(path, _mode):
-        raise OSError(number, os.strerror(number), path)
-
-    with open(resctrl.path(ROOT, "info/last_cmd_status"), "w", encoding="ascii") as file:
-        file.write("old text\nOut of RMIDs\n")
-    monkeypatch.setattr(os, "mkdir", refuse)
-    with pytest.raises(kind, match=r"Cannot make the group at .*kvmops-.* \(Out of RMIDs\)") as raised:
-        resctrl.create(OURS)
-    assert raised.value.path == resctrl.path(OURS)
-    assert raised.value.hint
-
-
-@pytest.mark.parametrize(
-    ("number", "kind"),
-    [
-        # The thread is in another CTRL_MON group by now
-        (errno.EINVAL, errors.Moved),
-        (errno.ESRCH, errors.Moved),
-        (errno.ENODEV, errors.Moved),
-        (errno.EPERM, errors.Refused),
-    ],
-)
-def test_a_thread_that_went_elsewhere_is_looked_at_again(resctrl, monkeypatch, number, kind):
-    def refuse(_descriptor, _data):
-        raise OSError(number, os.strerror(number))
-
-    resctrl.create(OURS)
-    with open(resctrl.path(OURS, "tasks"), "w", encoding="ascii"):
-        pass
-    monkeypatch.setattr(os, "write", refuse)
-    with pytest.raises(kind, match="Cannot move thread 4711"):
-        resctrl.assign(OURS, 4711)
-
-
-def test_what_is_there_already_is_fine(resctrl):
-    resctrl.create(OURS)
-    resctrl.create(OURS)
-    resctrl.remove(OURS)
-    resctrl.remove(OURS)
-    assert not os.path.exists(resctrl.path(OURS))
-
-
-def test_the_lock_is_the_one_of_the_kernels_document(resctrl):
-    other = os.open(resctrl.root, os.O_RDONLY)
-    with resctrl.locked(), pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with pytest.raises(errors.LockTimeout, match="Another program has held the lock"), resctrl.locked(patience=0.05):
-        pass
-    os.close(other)
-
-
-def test_there_is_no_lock_where_nothing_is_mounted(tmp_path):
-    with pytest.raises(errors.NotMounted, match="went away"), Resctrl(str(tmp_path / "missing")).locked():
-        pass
