@@ -31,7 +31,7 @@ def _read_strictly(resctrl: Resctrl, name: str) -> str:
 
 
 def features(resctrl: Resctrl) -> tuple[str, ...]:
-    """The events of the L3 (llc_occupancy, mbm_total_bytes, ...); none where monitoring is missing. Raises Unreadable.
+    """The events of the L3 (llc_occupancy, mbm_total_bytes, ...); none without monitoring. Raises Unreadable.
 
     mon_features also names the files by which an event can be configured (mbm_total_bytes_config): they are no events.
     """
