@@ -35,7 +35,8 @@ def features(resctrl: Resctrl) -> tuple[str, ...]:
 
     mon_features also names the files by which an event can be configured (mbm_total_bytes_config): they are no events.
     """
-    return tuple(word for word in _read_strictly(resctrl, "L3_MON/mon_features").split() if not word.endswith("_config"))
+    words = _read_strictly(resctrl, "L3_MON/mon_features").split()
+    return tuple(word for word in words if not word.endswith("_config"))
 
 
 def num_rmids(resctrl: Resctrl) -> int:
