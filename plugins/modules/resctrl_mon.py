@@ -87,8 +87,8 @@ options:
     description:
       - Whether to keep the state on the host, by the domain's UUID, so that it is enforced whenever the domain starts.
         A domain that is shut off is then no failure.
-      - With a pattern, the state is kept for the domains that run now. One that is defined or started later is not among
-        them, even if its name matches. To declare a state for all that ever match, use the role's variable
+      - With a pattern, the state is kept for the domains that run now. One that is defined or started later is not
+        among them, even if its name matches. To declare a state for all that ever match, use the role's variable
         C(resctrl_monitor_domains). A pattern that matches nothing keeps nothing.
       - The role C(kvmops.resctrl.resctrl_monitor) enforces it. Without it, the module warns.
     type: bool

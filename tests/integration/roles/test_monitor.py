@@ -215,7 +215,7 @@ def test_modes_and_owners_are_repaired_and_what_older_versions_had_is_removed(ho
     for path, mode in damaged.items():
         assert host.run(["stat", "--format=%U:%G %a", path]).stdout.strip() == f"root:root {mode}", path
     assert not [path for path in (*older, f"{LIBRARY}/older") if exists(host, path)]
-    assert host.run([COMMAND, "status", "vm3"]).stdout == "RDT Monitoring Status: Enabled\n"
+    assert host.run([COMMAND, "status", "vm3"]).stdout.startswith("RDT Monitoring Status: Enabled\n")
     assert "changed=0" in apply(resctrl_monitor_default="enabled")
 
 

@@ -124,8 +124,8 @@ def test_keys_scroll_and_stay_within_the_table():
     assert first_after(curses.KEY_DOWN) == "vm001"
     assert first_after(curses.KEY_NPAGE) == "vm021"
     assert first_after(ord("b")) == "vm001"
-    assert [first_after(curses.KEY_UP) for _ in range(3)] == ["vm000"] * 3
-    assert [first_after(ord(" "), 150) for _ in range(3)] == ["vm150", "vm180", "vm180"]
+    assert [first_after(curses.KEY_UP) for _time in range(3)] == ["vm000"] * 3
+    assert [first_after(ord(" "), 150) for _time in range(3)] == ["vm150", "vm180", "vm180"]
 
 
 def test_keys_sort_and_go_back_to_the_top():

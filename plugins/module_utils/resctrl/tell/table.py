@@ -156,7 +156,7 @@ def human(number: float | None) -> str:
     return f"{value:.1f}{_UNITS[unit]}" if unit and value < 10 else f"{value:.0f}{_UNITS[unit]}"
 
 
-def bar(part: float | None, whole: int | None) -> str:
+def share_bar(part: float | None, whole: int | None) -> str:
     """A share as a bar such as [###     ]; blanks where it is not known."""
     if part is None or not whole:
         return " " * (_BAR + 2)
@@ -195,7 +195,7 @@ def _is_part(row: Row, column: str) -> bool:
 
 def _cells(row: Row, bars: t.Sequence[int], sizes: t.Mapping[int, int]) -> list[str]:
     cache, *speeds = (f"{'~' if _is_part(row, column) else ''}{human(row.number(column))}" for column in _NUMBERS)
-    shares = [bar(row.caches.get(one), sizes.get(one)) for one in bars]
+    shares = [share_bar(row.caches.get(one), sizes.get(one)) for one in bars]
     return [printable(row.name), row.status, cache, *shares, *speeds]
 
 

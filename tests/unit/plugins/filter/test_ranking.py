@@ -86,7 +86,7 @@ def test_an_order_that_there_is_not_is_refused_with_those_that_there_are():
 
 
 def test_what_is_no_fact_is_refused_with_a_sentence():
-    with pytest.raises(AnsibleFilterError, match="kvmops.resctrl.rank: KeyError"):
+    with pytest.raises(AnsibleFilterError, match=r"kvmops\.resctrl\.rank: KeyError"):
         rank({"kvm1": {}})
 
 
@@ -124,5 +124,5 @@ def test_a_csv_document_can_be_read_again_whatever_the_names():
 
 
 def test_csv_of_what_is_no_ranking_is_refused_with_a_sentence():
-    with pytest.raises(AnsibleFilterError, match="kvmops.resctrl.comma_separated: "):
+    with pytest.raises(AnsibleFilterError, match=r"kvmops\.resctrl\.comma_separated: "):
         comma_separated([{"host": "kvm1"}])

@@ -155,5 +155,5 @@ def test_a_switch_that_wins_over_the_policy_is_told_and_one_that_agrees_is_not()
 
 
 def test_what_no_module_returned_is_refused_with_a_sentence():
-    with pytest.raises(AnsibleFilterError, match="kvmops.resctrl.summary: "):
+    with pytest.raises(AnsibleFilterError, match=r"kvmops\.resctrl\.summary: "):
         summary({"kvm1": {"domains": [{"name": "vm1"}]}})

@@ -62,7 +62,7 @@ def test_disable_has_to_be_told_what():
 
 
 def test_what_has_no_specification_is_refused_with_what_has():
-    with pytest.raises(AnsibleLookupError, match="no playbooks/enabel in this collection; there are playbooks/disable, "):
+    with pytest.raises(AnsibleLookupError, match="no playbooks/enabel in this collection; there are playbooks"):
         argument_spec("playbooks/enabel")
 
 

@@ -48,5 +48,5 @@ def test_nothing_is_missing_where_it_is_mounted_and_has_events(missing):
 )
 def test_each_cause_has_its_error_and_advice(missing, files, kind, said):
     answer = missing(files)
-    assert type(answer) is kind
+    assert answer.__class__ is kind
     assert said in str(answer)

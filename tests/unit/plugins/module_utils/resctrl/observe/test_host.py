@@ -31,23 +31,24 @@ OURS, OTHERS = group_for(uuid(1), ROOT), group_for(uuid(9), ROOT)
 
 
 class Scene:
-    """vm1 runs; `absent` is why its process is not found.  `more`: other processes, pid -> (UUID, threads)."""
+    """vm1 runs; if not, `absent` is why its process is not found.  `more`: other processes, pid -> (UUID, threads)."""
 
     def __init__(self, path):
         self.kernel = Kernel(path, [OURS])
-        self.absent = None
+        self.absent = errors.DomainGone("It is gone")
+        self.runs = True
         self.sees_all = True
         self.visible = True
         self.more = {}
 
     def find(self, _domain):
-        if self.absent:
+        if not self.runs:
             raise self.absent
         return vm(1).process
 
     def look(self):
         process = vm(1).process
-        running = {} if self.absent else {process.pid: (uuid(1), process.threads)}
+        running = {} if not self.runs else {process.pid: (uuid(1), process.threads)}
         threads = Threads({**running, **self.more})
         threads.visible = self.visible
         domain = vm(1).domain
@@ -124,7 +125,7 @@ def test_a_thread_that_is_not_to_be_seen_is_not_gone(scene):
     ],
 )
 def test_the_group_of_a_domain_without_process_is_stale_only_if_it_is_empty(scene, error, tids, stale):
-    scene.absent = error
+    scene.absent, scene.runs = error, False
     scene.kernel.where = dict.fromkeys(tids, OURS)
     snapshot = scene.look()
     assert snapshot.absent == {uuid(1): error}
@@ -199,7 +200,7 @@ def _as_root(monkeypatch):
 
 @pytest.mark.usefixtures("_as_root")
 def test_a_domain_that_starts_or_stops_is_no_failure_of_a_query(scene):
-    scene.absent = errors.DomainStarting("It is starting", hint="Run again")
+    scene.absent, scene.runs = errors.DomainStarting("It is starting", hint="Run again"), False
     found = Host(Libvirt([vm(1).domain], scene.find, Threads({})), scene.kernel)
     (result,) = query(found, None).results
     assert (result.error, result.msg, result.status.starting) == (None, "It is starting. Run again", True)

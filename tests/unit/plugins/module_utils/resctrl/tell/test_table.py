@@ -22,11 +22,11 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sam
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.table import (
     SORTS,
     Row,
-    bar,
     comma_separated,
     human,
     rest_of,
     row_of,
+    share_bar,
     sort_rows,
     sum_of,
     table,
@@ -95,7 +95,7 @@ def test_a_number_takes_five_columns_at_most(number):
     ],
 )
 def test_a_share_is_a_bar(part, whole, shown):
-    assert bar(part, whole) == shown
+    assert share_bar(part, whole) == shown
 
 
 # -- rows
