@@ -74,6 +74,13 @@ EXAMPLES = r"""
     name: web-*
     interval: 2
 
+- name: Name the domain that moves most data
+  ansible.builtin.debug:
+    msg: >-
+      {{ ansible_facts['resctrl_stats']['domains'] | dict2items
+      | rejectattr('value.rates.mbm_total_bytes_per_second', 'none')
+      | sort(attribute='value.rates.mbm_total_bytes_per_second') | map(attribute='key') | last | default('none') }}
+
 - name: Read all domains, and keep what was read for later
   kvmops.resctrl.resctrl_stats:
   register: earlier
@@ -87,13 +94,6 @@ EXAMPLES = r"""
     msg: "{{ ansible_facts['resctrl_stats']['domains']['vm3']['cmt'] - before['vm3']['cmt'] }}"
   vars:
     before: "{{ earlier['ansible_facts']['resctrl_stats']['domains'] }}"
-
-- name: Name the domain that moves most data
-  ansible.builtin.debug:
-    msg: >-
-      {{ ansible_facts['resctrl_stats']['domains'] | dict2items
-      | rejectattr('value.rates.mbm_total_bytes_per_second', 'none')
-      | sort(attribute='value.rates.mbm_total_bytes_per_second') | map(attribute='key') | last | default('none') }}
 """
 
 RETURN = r"""
