@@ -179,11 +179,13 @@ def test_268_success_with_a_text(fs):
 
 def test_269_counts_begin_anew(fs, member):
     """a counter that is taken away and assigned again counts from 0"""
-    while not fs.sum("mon_groups/m", TOTAL):
+    while fs.sum("mon_groups/m", TOTAL) < 1 << 20:
         member.spin(0.002)
+    before = fs.sum("mon_groups/m", TOTAL)
     for state in "_e":
         fs.write("mon_groups/m/mbm_L3_assignments", f"{TOTAL}:*={state}\n")
-    assert fs.sum("mon_groups/m", TOTAL) == 0
+    # The thread may have run a little since
+    assert fs.sum("mon_groups/m", TOTAL) < before
 
 
 def test_270_filters(fs):
