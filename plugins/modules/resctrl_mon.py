@@ -11,7 +11,7 @@ short_description: Switch hardware cache and memory-bandwidth monitoring of virt
 version_added: 1.0.0
 description:
   - Enforces, per libvirt domain and at run time, whether the CPU counts its last-level cache occupancy (CMT) and memory
-    bandwidth (MBM), through Linux' resctrl filesystem (Intel RDT, AMD QoS, Arm MPAM).
+    bandwidth (MBM), through Linux's resctrl filesystem (Intel RDT, AMD QoS, Arm MPAM).
   - A domain is monitored by moving its threads into a monitoring group named C(kvmops-UUID). Nothing is allocated, no
     group of another program is removed or renamed, and no thread leaves its allocation (CTRL_MON) group.
   - Where a domain's XML has C(<cachetune>), C(<memorytune>) or C(<energytune>), libvirt has the vCPUs concerned
