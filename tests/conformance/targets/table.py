@@ -22,7 +22,9 @@ HEAD = """\
 # Conformance with Linux's resctrl
 
 Each rule below is a test in `tests/conformance` and says what the kernel's resctrl does. The same tests run on real
-kernels, in guests whose processor is a model of RDT ([tests/kernel](https://github.com/kvmops/ansible-collection-resctrl/blob/main/tests/kernel/README.md)), and on the emulator
+kernels, in guests whose processor is a model of RDT ([tests/kernel](\
+https://github.com/kvmops/ansible-collection-resctrl/blob/main/tests/kernel/README.md\
+)), and on the emulator
 with which the collection is tested (`tests/lab/emulator`). So the emulator is what it claims to be, and what the
 collection relies on is seen on real kernels. There is no guest with a kernel 5.10: what is said of it is from reading
 its source.
