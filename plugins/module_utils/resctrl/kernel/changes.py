@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-import time
 import typing as t
 
 from .. import errors
 from .files import read_if_there
 from .groups import ROOT
+from .lock import acquire
 
 if t.TYPE_CHECKING:
     from .filesystem import Resctrl
@@ -115,23 +114,12 @@ class Changes:
         except OSError as exc:
             raise errors.NotMounted(f"resctrl at {root} went away: {exc.strerror}", path=root) from exc
         try:
-            deadline = time.monotonic() + patience
-            while not _try_lock(descriptor):
-                if time.monotonic() >= deadline:
-                    raise errors.LockTimeout(
-                        f"Another program has held the lock on {root} for more than {patience:g} seconds",
-                        path=root,
-                        hint="Find it with 'fuser -v' on that directory (libvirt, pqos, another run?), then run again",
-                    )
-                time.sleep(0.01)
+            if not acquire(descriptor, patience):
+                raise errors.LockTimeout(
+                    f"Another program has held the lock on {root} for more than {patience:g} seconds",
+                    path=root,
+                    hint="Find it with 'fuser -v' on that directory (libvirt, pqos, another run?), then run again",
+                )
             yield
         finally:
             os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 import typing as t
 
 from .. import errors
+from ..kernel.lock import acquire
 
 _PATIENCE = 10.0
 
@@ -56,23 +55,12 @@ def locked(directory: str) -> t.Iterator[None]:
     path = os.path.join(directory, ".lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        deadline = time.monotonic() + _PATIENCE
-        while not _try_lock(descriptor):
-            if time.monotonic() >= deadline:
-                raise errors.LockTimeout(
-                    f"Another run has held the lock {path} for more than {_PATIENCE:g} seconds",
-                    path=path,
-                    hint=f"Find it with 'fuser -v {path}', then run again",
-                )
-            time.sleep(0.01)
+        if not acquire(descriptor, _PATIENCE):
+            raise errors.LockTimeout(
+                f"Another run has held the lock {path} for more than {_PATIENCE:g} seconds",
+                path=path,
+                hint=f"Find it with 'fuser -v {path}', then run again",
+            )
         yield
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
