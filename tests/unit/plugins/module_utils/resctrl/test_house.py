@@ -39,13 +39,20 @@ def name_of(path):
     return ".".join(path.relative_to(LIBRARY).with_suffix("").parts)
 
 
+def dotted(node):
+    """A name as it is written, such as `sys.exit`. (Python 3.8 has no ast.unparse.)"""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def imports_of(path):
     """The rooms and the modules of Python's that a room imports when it runs."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     only_typing = {
         inner
         for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        if isinstance(node, ast.If) and dotted(node.test).endswith("TYPE_CHECKING")
         for inner in ast.walk(node)
     }
     rooms, others = set(), set()
@@ -90,4 +97,4 @@ def test_the_library_does_not_know_ansible_prints_nothing_and_never_exits():
     for path in ROOMS:
         assert "ansible" not in imports_of(path)[1]
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-        assert not [call for call in calls if ast.unparse(call) in ("print", "sys.exit", "exit", "quit")]
+        assert not [call for call in calls if dotted(call) in ("print", "sys.exit", "exit", "quit")]
