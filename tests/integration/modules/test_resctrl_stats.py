@@ -331,4 +331,4 @@ def test_over_a_counter_that_was_reset_no_rate_is_computed(host, vm3, sample_twi
 def test_an_interval_that_makes_no_sense_is_refused(host):
     for interval in (0, -1, 3601, "nan"):
         result = host.run("resctrl_stats", interval=interval)
-        assert result["msg"] == f"interval is {interval}: give seconds between 0 and 3600, or leave it out"
+        assert result["msg"] == f"interval is {interval}: give seconds above 0 and at most 3600, or leave it out"

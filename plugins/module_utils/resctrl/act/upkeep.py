@@ -50,9 +50,14 @@ class Report(t.NamedTuple):
     failed: bool
 
     @property
+    def starting(self) -> list[str]:
+        """The domains that are to be monitored as soon as they have started."""
+        return [one.name for one in self.last.results if one.status and one.status.starting and not one.error]
+
+    @property
     def idle(self) -> bool:
         """Whether everything is as declared, and was."""
-        return not (self.done or self.waiting or self.errors)
+        return not (self.done or self.waiting or self.errors or self.starting)
 
 
 def keep_up(

@@ -74,6 +74,8 @@ def _part(resctrl: Resctrl, group: Group, events: t.Sequence[str], assignable: b
 
 
 def _why_nothing_counts(status: DomainStatus, events: t.Sequence[str]) -> str:
+    if status.unseen:
+        return ERROR
     # Forced, but without a group: libvirt's is in the XML, but another program removed it
     if status.gone or status.forced_by:
         return GONE

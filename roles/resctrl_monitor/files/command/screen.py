@@ -65,6 +65,8 @@ def print_table(host: Host, outcome: Outcome, interval: float | None, by: str, *
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
     for line in _table(counted, width, by, named).lines:
         say(line)
+    if interval is None:
+        say("The rates are not known: measure over an interval (--interval SECONDS)")
     return fail_for(outcome.results)
 
 

@@ -130,7 +130,7 @@ def _switch(options: argparse.Namespace, wish: Wish) -> int:
 
 
 def enforce(options: argparse.Namespace) -> int:
-    """Make the policy so."""
+    """Enforce the policy."""
     host = Host.of_files(options.resctrl_path)
     if options.check:
         outcomes = [upkeep.enforce_policy(host, check=True)]
@@ -146,6 +146,9 @@ def enforce(options: argparse.Namespace) -> int:
         say("Nothing was changed. This would be done:")
     for line in [*report.done, *report.waiting.values()]:
         say(in_our_words(line))
+    if not options.quiet:
+        for name in report.starting:
+            say(f"{name}: is starting, and is seen to when it has")
     if report.idle and not options.quiet:
         say("Everything is as declared.")
     warn(report.warnings)

@@ -105,6 +105,7 @@ def test_a_control_groups_borrowed_number_is_not_its_own(tree):
         (DomainStatus(VM3._replace(active=False)), False, "disabled"),
         (DomainStatus(VM3, True, "cachetune"), True, "gone"),
         (DomainStatus(VM3, gone=True), True, "gone"),
+        (DomainStatus(VM3, unseen=True), True, "error"),
         (DomainStatus(VM3, starting=True), True, "disabled"),
     ],
 )
