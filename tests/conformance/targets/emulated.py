@@ -36,6 +36,7 @@ PROFILES = {
     "amd-abmc": ("amd-abmc",),
     "intel-aet": ("intel-aet",),
     "few-telemetry": ("intel-aet", "telemetry_rmids=5", "packages=1"),
+    "telemetry-only": ("telemetry-only",),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }
