@@ -38,7 +38,7 @@ def printed(host, group, package, event):
 @pytest.fixture
 def aet(make_host):
     """A host with two packages, and a monitored domain of which every event has a value in each."""
-    host = make_host("intel-aet")
+    host = make_host("intel-aet", "packages=2")
     host.vm3_group = host.enable(host.domains.add("vm3"))
     for package in (0, 1):
         show(host, host.vm3_group, package, **dict.fromkeys(EVENTS, 1000 + package))
@@ -182,7 +182,7 @@ def test_a_group_made_anew_in_the_interval_has_no_watts(aet, sample_twice):
 @pytest.fixture
 def packages_only(make_host):
     """A host without counters of caches."""
-    host = make_host("telemetry-only")
+    host = make_host("telemetry-only", "packages=2")
     host.domains.add("vm3")
     return host
 
