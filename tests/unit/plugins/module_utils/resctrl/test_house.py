@@ -29,7 +29,7 @@ PURE = {
     *(f"decide.{path.stem}" for path in (LIBRARY / "decide").glob("*.py")),
 }
 WITHOUT_INPUT_AND_OUTPUT = {
-    *("__future__", "collections", "csv", "dataclasses", "difflib", "fnmatch", "functools", "io", "re"),
+    *("__future__", "collections", "csv", "dataclasses", "decimal", "difflib", "fnmatch", "functools", "io", "re"),
     *("types", "typing", "unicodedata", "xml"),
 }
 ROOMS = sorted(path for path in LIBRARY.rglob("*.py"))
