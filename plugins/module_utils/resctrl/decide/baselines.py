@@ -11,6 +11,12 @@ from __future__ import annotations
 import typing as t
 from decimal import Decimal
 
+from ..kernel.events import BANDWIDTH
+
+if t.TYPE_CHECKING:
+    from ..kernel.groups import Group
+    from .samples import Sample
+
 
 class Reading(t.NamedTuple):
     """What one group shows: the value, and what tells this counter from a later one in the same file."""
@@ -56,3 +62,41 @@ def total(now: t.Mapping[str, Baseline]) -> Decimal:
 def is_worth_keeping(now: t.Mapping[str, Baseline]) -> bool:
     """Whether the next time needs this: the sum of one counter that began at 0 is that counter."""
     return len(now) > 1 or any(one.start for one in now.values())
+
+
+# The counters of a domain: (event, where it is counted) -> group -> what belongs to it
+Key = t.Tuple[str, int]
+Baselines = t.Dict[Key, t.Dict[str, Baseline]]
+
+
+def readings(sample: Sample) -> dict[Key, dict[str, Reading]]:
+    """What each group of a domain shows for each counter of it. One of which a part is not known is left out."""
+    found: dict[Key, dict[str, Reading]] = {}
+    caches = {cache for part in sample.parts.values() for cache in part.caches}
+    for key in ((event, cache) for event in BANDWIDTH for cache in sorted(caches)):
+        of_groups = {group.path: _reading(sample, group, *key) for group in sample.parts}
+        known = {path: one for path, one in of_groups.items() if one is not None}
+        if len(known) == len(of_groups):
+            found[key] = known
+    return found
+
+
+def _reading(sample: Sample, group: Group, event: str, cache: int) -> Reading | None:
+    values = sample.parts[group].caches.get(cache)
+    identity = sample.counter(group, cache, event)
+    if values is None or values[event].number is None or identity[0] is None:
+        return None
+    return Reading(Decimal(str(values[event].number)), " ".join(map(str, identity)))
+
+
+def follow(before: Baselines | None, sample: Sample) -> tuple[dict[Key, Decimal], Baselines]:
+    """What a domain's counters have come to, and what the next time needs. A counter that is not known now goes on.
+
+    `before`: what was kept; None where that is lost, so that all counters begin anew.
+    """
+    known, at_zero = before or {}, before is not None
+    now = {key: carry_on(known.get(key, {}), one, at_zero) for key, one in readings(sample).items()}
+    kept = {**known, **now}
+    return {key: total(one) for key, one in now.items()}, {
+        key: one for key, one in kept.items() if is_worth_keeping(one)
+    }
