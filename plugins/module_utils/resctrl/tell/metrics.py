@@ -14,7 +14,6 @@ from ..kernel.events import OCCUPANCY
 from ..kernel.info import bandwidth_counters, cache_sizes
 from ..kernel.preflight import missing_monitoring
 from ..wish.files import load
-from ..wish.place import DIRECTORY
 from .exposition import COUNTER, Family, Point
 from .host import problems
 
@@ -61,7 +60,7 @@ _LEFT = Family("resctrl_enforcement_domains", "Domains that were not as declared
 class HostFacts(t.NamedTuple):
     """What there is to tell of a host beside its domains.
 
-    `reserve`: the RMIDs that the policy leaves free; None without a policy.  `last_run`: the last enforcement, if any.
+    `reserve`: the RMIDs that the policy leaves free; None where that cannot be read.  `last_run`: the last enforcement, if any.
     """
 
     up: bool
@@ -137,7 +136,7 @@ def host_facts(host: Host, collection: Collection) -> tuple[HostFacts, list[str]
     declared: dict[str, Declared] = {}
     try:
         declared = declarations(host, collection.outcome)
-        reserve = load().reserve if os.path.isdir(DIRECTORY) else None
+        reserve = load().reserve
     except PolicyDamaged as exc:
         warnings.append(str(exc))
     missing = missing_monitoring(resctrl)
