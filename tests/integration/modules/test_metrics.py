@@ -134,7 +134,7 @@ def test_how_the_last_enforcement_ended_is_told(two, tell):
     assert told.of("resctrl_enforcement_domains", "result") == {"waiting": 0, "failed": 0}
 
 
-def test_a_policy_that_is_damaged_is_a_failed_enforcement_and_a_problem(two, tell):
+def test_a_policy_that_is_damaged_is_a_failed_enforcement_and_a_problem(two):
     two.agent.declare({"nmae": "vm3"})
     assert two.agent.run("enforce")[0] == 1
     status, text, errors = two.agent.run("metrics")

@@ -60,7 +60,8 @@ _LEFT = Family("resctrl_enforcement_domains", "Domains that were not as declared
 class HostFacts(t.NamedTuple):
     """What there is to tell of a host beside its domains.
 
-    `reserve`: the RMIDs that the policy leaves free; None where that cannot be read.  `last_run`: the last enforcement, if any.
+    `reserve`: the RMIDs that the policy leaves free; None where that cannot be read.
+    `last_run`: the last enforcement, if any.
     """
 
     up: bool
