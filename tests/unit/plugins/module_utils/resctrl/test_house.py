@@ -25,6 +25,7 @@ PURE = {
     "vms.domain",
     "vms.domain_xml",
     "wish.policy",
+    "tell.exposition",
     "tell.table",
     "tell.text",
     *(f"decide.{path.stem}" for path in (LIBRARY / "decide").glob("*.py")),
