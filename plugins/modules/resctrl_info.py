@@ -204,8 +204,8 @@ host:
           sample: bytes
         kind:
           description:
-            - V(counter) for what grows and has a rate, V(gauge) for what is as it is now, or null for an event that this
-              collection does not know.
+            - V(counter) for what grows and has a rate, V(gauge) for what is as it is now, or null for an event that
+              this collection does not know.
           type: str
           choices: [counter, gauge]
         configuration:
