@@ -15,14 +15,15 @@ from resctrl.decide.wish import Wish
 from resctrl.kernel.events import OCCUPANCY
 from resctrl.kernel.filesystem import Resctrl
 from resctrl.kernel.preflight import check_values
-from resctrl.observe.host import Host, query
+from resctrl.observe.host import query
 from resctrl.observe.sampling import statistics
 from resctrl.tell import table
 from resctrl.tell.domains import describe_declared, describe_domain
 from resctrl.tell.statistics import describe_statistics
-from resctrl.vms.files import changed_at
+from resctrl.vms.domain import keys
 
 from . import screen
+from .place import changes_of, host_of
 from .say import fail, fail_for, in_our_words, print_json, say, warn
 
 if t.TYPE_CHECKING:
@@ -30,10 +31,11 @@ if t.TYPE_CHECKING:
 
     from resctrl.act.declared import Declared
     from resctrl.decide.outcome import Outcome, Result
+    from resctrl.observe.host import Host
 
 
 def _query(options: argparse.Namespace) -> tuple[Host, Outcome]:
-    host = Host.of_files(options.resctrl_path)
+    host = host_of(options)
     outcome = query(host, [options.domain] if options.domain else None)
     warn([*outcome.warnings, *outcome.after.warnings])
     return host, outcome
@@ -76,9 +78,10 @@ def stats(options: argparse.Namespace) -> int:
     warn(check_values(host.resctrl))
     if options.table:
         return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
+    found = statistics(host.resctrl, outcome.statuses, options.interval)
     counted = {
-        one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after)
-        for one in statistics(host.resctrl, outcome.statuses, options.interval)
+        key: describe_statistics(one, host.resctrl, outcome.after)
+        for key, one in zip(keys([one.status.domain for one in found]), found)
     }
     if options.json:
         print_json(counted)
@@ -116,7 +119,7 @@ def disable(options: argparse.Namespace) -> int:
 
 
 def _switch(options: argparse.Namespace, wish: Wish) -> int:
-    host = Host.of_files(options.resctrl_path)
+    host = host_of(options)
     switched = switching.switch(host, [options.domain], wish, persistent=options.persistent)
     results = switched.outcome.results
     for one in results:
@@ -131,11 +134,11 @@ def _switch(options: argparse.Namespace, wish: Wish) -> int:
 
 def enforce(options: argparse.Namespace) -> int:
     """Make the policy so."""
-    host = Host.of_files(options.resctrl_path)
+    host = host_of(options)
     if options.check:
         outcomes = [upkeep.enforce_policy(host, check=True)]
     else:
-        outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
+        outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changes_of(options))
     report = upkeep.report_on(outcomes, host.resctrl)
     if options.json:
         _print_report(report, host.resctrl)

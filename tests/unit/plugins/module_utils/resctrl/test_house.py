@@ -21,6 +21,7 @@ PURE = {
     "kernel.groups",
     "kernel.events",
     "kernel.mounts",
+    "vms.commandline",
     "vms.domain",
     "vms.domain_xml",
     "wish.policy",
@@ -30,7 +31,7 @@ PURE = {
 }
 WITHOUT_INPUT_AND_OUTPUT = {
     *("__future__", "collections", "csv", "dataclasses", "difflib", "fnmatch", "functools", "io", "re"),
-    *("types", "typing", "unicodedata", "xml"),
+    *("types", "typing", "unicodedata", "uuid", "xml"),
 }
 ROOMS = sorted(path for path in LIBRARY.rglob("*.py"))
 
