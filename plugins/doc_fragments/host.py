@@ -16,8 +16,9 @@ options:
       - Who tells which domains there are.
       - V(libvirt) is the libvirt daemon at O(uri).
       - V(processes) are the QEMU processes of the host, whoever started them (Proxmox VE, KubeVirt, Incus, libvirt, or
-        somebody by hand). Name and UUID are read from their command lines. Neither libvirt nor libvirt-python is needed.
-        Domains that do not run are not known then. Proxmox VE's number of a virtual machine is as good as its name.
+        somebody by hand). Name and UUID are read from their command lines. Neither libvirt nor libvirt-python is
+        needed. Domains that do not run are not known then. Proxmox VE's number of a virtual machine is as good as its
+        name.
       - A QEMU without a UUID gets one that is made of its number or name, see C(uuid_made) in the result. Where several
         have the same name, the name stands for all of them.
       - The page U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/other-hosts.md) has the details.

@@ -26,8 +26,8 @@ from .source import STATE_DIRECTORY, Source, starting
 if t.TYPE_CHECKING:
     from .processes import Processes
 
-# RHEL calls it qemu-kvm, old distributions kvm, and NixOS puts a wrapper in front of it. After an upgrade of the package
-# the kernel says that the file was deleted
+# RHEL calls it qemu-kvm, old distributions kvm, and NixOS puts a wrapper in front of it. After an upgrade of the
+# package the kernel says that the file was deleted
 _PROGRAM = re.compile(r"(?:.*/)?(?:\.?qemu-system-[^/]+|qemu-kvm|kvm|qemu)(?: \(deleted\))?", re.DOTALL)
 _FIELDS = re.compile(r"^(PPid|Uid):\s*(.*)$", re.MULTILINE)
 # login.defs(5): accounts of persons begin here
@@ -161,7 +161,7 @@ def _claimants(ones: t.Sequence[Emulator], threads: t.Callable[[int], int]) -> l
     """Those processes of one identity that may be the domain.
 
     A person's process never competes with a system account's: managers run QEMU as one of these, or as root. Of a
-    process and its child, as there are for a moment when QEMU goes into the background, the one with more threads is it.
+    process and its child, as there are for a moment when QEMU goes into the background, it is that with more threads.
     """
     if any(one.uid < _FIRST_PERSON for one in ones):
         ones = [one for one in ones if one.uid < _FIRST_PERSON]

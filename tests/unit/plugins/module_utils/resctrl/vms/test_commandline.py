@@ -127,7 +127,14 @@ def test_the_last_uuid_holds(words):
 
 @pytest.mark.parametrize(
     "words",
-    [f"-smbios type=2,uuid={UUID}", f"-smbios uuid={UUID}", "-uuid x", f"-uuid {NIL}", "-uuid", f"-device x,uuid={UUID}"],
+    [
+        f"-smbios type=2,uuid={UUID}",
+        f"-smbios uuid={UUID}",
+        "-uuid x",
+        f"-uuid {NIL}",
+        "-uuid",
+        f"-device x,uuid={UUID}",
+    ],
 )
 def test_what_is_no_uuid_of_the_machine_is_none(words):
     assert of(*words.split()).uuid == ""

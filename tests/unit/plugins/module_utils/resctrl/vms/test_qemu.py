@@ -194,7 +194,9 @@ def test_two_processes_of_one_uuid_are_left_alone_and_both_are_named(host):
     """A migration on one host, or the source and the target of KubeVirt on one node."""
     host.emulator(100, *WORDS)
     host.emulator(200, *WORDS)
-    with pytest.raises(errors.DomainAmbiguous, match="'web' is cannot be told, so it is left alone: 100 and 200") as raised:
+    with pytest.raises(
+        errors.DomainAmbiguous, match="'web' is cannot be told, so it is left alone: 100 and 200"
+    ) as raised:
         host.find()
     assert isinstance(raised.value, errors.DomainUnseen)
 
@@ -225,7 +227,7 @@ def test_two_names_with_two_uuids_are_two_domains(host):
 @pytest.mark.parametrize("pid", [50, 150], ids=["started first", "started later"])
 @pytest.mark.parametrize("parent_has", [(), ("CPU 0/KVM", "CPU 1/KVM", "call_rcu")], ids=["waits", "forked a helper"])
 def test_of_a_process_and_its_child_the_one_with_more_threads_is_the_domain(host, pid, parent_has):
-    """With -daemonize the parent waits until the child is up. A helper looks like its parent until it runs its program."""
+    """With -daemonize the parent waits until the child is up; a helper looks like QEMU until it runs its program."""
     host.emulator(pid, *WORDS, threads=parent_has)
     host.emulator(100, *WORDS, parent=pid, threads=() if parent_has else ("CPU 0/KVM", "CPU 1/KVM"))
     assert host.find().pid == (pid if parent_has else 100)
