@@ -70,7 +70,8 @@ def columns(
     if len(heads) != len(keys):
         raise AnsibleFilterError(f"kvmops.resctrl.columns: {len(keys)} keys, but {len(heads)} titles")
     cells = [[_cell(row.get(key), key in bytes) for key in keys] for row in rows]
-    texts = {head for head, key in zip(heads, keys) if any(isinstance(row.get(key), str) for row in rows)}
+    numbers = {key for key in keys if key in bytes or any(isinstance(row.get(key), (int, float)) for row in rows)}
+    texts = {head for head, key in zip(heads, keys) if key not in numbers}
     return lines_of(heads, cells, texts)
 
 

@@ -25,10 +25,11 @@ options:
     default: false
   planned:
     description:
-      - Whether to show how the domains will stand when what is declared for them is enforced, instead of how they stand
-        now. Only what M(kvmops.resctrl.resctrl_info) returned can be shown so.
-    type: bool
-    default: false
+      - Show how the domains will stand, instead of how they stand now. Only what M(kvmops.resctrl.resctrl_info)
+        returned can be shown so.
+      - V(policy) is when what is declared for them is enforced, V(removal) is when all that is not libvirt's own ends.
+    type: str
+    choices: [policy, removal]
 author:
   - kvmops.resctrl maintainers (@kvmops)
 """
@@ -55,12 +56,12 @@ from ansible_collections.kvmops.resctrl.plugins.plugin_utils.summary import summ
 
 
 def summary(
-    results: t.Mapping[str, t.Mapping[str, t.Any]], name_domains: bool = False, planned: bool = False
+    results: t.Mapping[str, t.Mapping[str, t.Any]], name_domains: bool = False, planned: str | None = None
 ) -> list[str]:
     """See summary_of()."""
     try:
         return summary_of(results, name_domains, planned)
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise AnsibleFilterError(f"kvmops.resctrl.summary: {type(exc).__name__}: {exc}") from exc
 
 

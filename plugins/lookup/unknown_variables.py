@@ -39,7 +39,7 @@ _raw:
   type: list
   elements: str
   sample:
-    - resctrl_nam is no variable of kvmops.resctrl. Did you mean resctrl_name?
+    - resctrl_nam is not a variable of kvmops.resctrl. Did you mean resctrl_name?
 """
 
 import typing as t

@@ -294,15 +294,15 @@ def main() -> None:
         return
     for warning in switched.warnings:
         module.warn(warning)
-    result = describe(switched, host, module._diff)
+    result = describe(switched, wish.enabled, host, module._diff)
     message = describe_failures(switched.outcome.results)
     if message:
         module.fail_json(msg=message, **result)
     module.exit_json(**result)
 
 
-def describe(switched: Switched, host: Host, diff: bool) -> dict[str, t.Any]:
-    """What the module returns."""
+def describe(switched: Switched, enabled: bool, host: Host, diff: bool) -> dict[str, t.Any]:
+    """What the module returns. `enabled`: what was wished."""
     outcome, resctrl = switched.outcome, host.resctrl
     result = {
         "changed": switched.changed,
@@ -311,8 +311,11 @@ def describe(switched: Switched, host: Host, diff: bool) -> dict[str, t.Any]:
         "rmids": outcome.after.rmids(),
     }
     if diff:
-        sides = {"before": outcome.before, "after": outcome.after}
-        result["diff"] = {side: describe_snapshot(outcome, snapshot, resctrl) for side, snapshot in sides.items()}
+        after = dict.fromkeys(switched.noted, enabled)
+        result["diff"] = {
+            "before": describe_snapshot(outcome, outcome.before, resctrl, switched.noted),
+            "after": describe_snapshot(outcome, outcome.after, resctrl, after),
+        }
     return result
 
 

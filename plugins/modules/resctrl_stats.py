@@ -315,7 +315,7 @@ def main() -> None:
     params = module.params
     interval, host = params["interval"], Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     if interval is not None and not 0 < interval <= 3600:
-        module.fail_json(msg=f"interval is {interval:g}: give seconds between 0 and 3600, or leave it out")
+        module.fail_json(msg=f"interval is {interval:g}: give seconds above 0 and at most 3600, or leave it out")
     try:
         outcome = query(host, params["name"])
         warnings = [*outcome.warnings, *outcome.after.warnings, *check_values(host.resctrl)]

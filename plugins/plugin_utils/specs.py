@@ -77,5 +77,5 @@ def sentences(unknown: t.Mapping[str, t.Sequence[str]], known: t.Collection[str]
         whose = "" if len(hosts) == len(unknown) else f" (of {', '.join(hosts)})"
         meant = nearest(name, sorted(known))
         advice = f"Did you mean {meant}?" if meant else "See docs/playbooks.md for those that there are."
-        found.append(f"{name}{whose} is no variable of kvmops.resctrl. {advice}")
+        found.append(f"{name}{whose} is not a variable of kvmops.resctrl. {advice}")
     return found

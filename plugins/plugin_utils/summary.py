@@ -14,30 +14,39 @@ from .columns import lines_of
 _CONDITIONS = ("enabled", "forced", "waiting", "failing", "starting", "disabled", "off")
 
 
-def condition_of(domain: t.Mapping[str, t.Any], planned: bool = False) -> str:
-    """How a domain stands, by what a module returned for it; one of _CONDITIONS.
+# How things stand that are not done yet: when the policy is enforced, or when all that enforces it is removed
+PLANS = ("policy", "removal")
 
-    With `planned`, how it will stand when what is declared is enforced.
+
+def condition_of(domain: t.Mapping[str, t.Any], planned: str | None = None) -> str:
+    """How a domain stands, by what a module returned for it; one of _CONDITIONS, or "unknown".
+
+    With `planned` (one of PLANS), how it will stand.
     """
     if domain.get("failed") and domain["status"] is None:
-        # libvirt knows no such domain
-        return "failing"
+        # libvirt knows no such domain: it is none that fails to be monitored
+        return "unknown"
     if not domain["active"]:
         return "off"
     if domain.get("starting"):
         return "starting"
-    declared = domain.get("declared") or {}
-    if domain["enabled"]:
-        ends = planned and _wanted(declared) == "disabled" and not domain["forced_by"]
-        return "disabled" if ends else "forced" if domain["forced_by"] else "enabled"
-    if planned and declared.get("condition") == "pending":
+    return _of_running(domain, domain.get("declared") or {}, planned)
+
+
+def _of_running(domain: t.Mapping[str, t.Any], declared: t.Mapping[str, t.Any], planned: str | None) -> str:
+    if domain["forced_by"]:
+        return "forced"
+    if planned == "removal" or (planned and domain["enabled"] and _wanted(declared) == "disabled"):
+        return "disabled"
+    if domain["enabled"] or (planned and declared.get("condition") == "pending"):
         return "enabled"
     return _why_not(domain, declared)
 
 
 def _why_not(domain: t.Mapping[str, t.Any], declared: t.Mapping[str, t.Any]) -> str:
     condition = declared.get("condition")
-    if condition == "waiting" or domain.get("code") == "rmids_exhausted":
+    # What is pending waits for nothing but the next run of the agent
+    if condition in ("waiting", "pending") or domain.get("code") == "rmids_exhausted":
         return "waiting"
     if condition == "failing" or domain.get("failed"):
         return "failing"
@@ -50,13 +59,16 @@ def _wanted(declared: t.Mapping[str, t.Any]) -> str | None:
 
 
 def summary_of(
-    results: t.Mapping[str, t.Mapping[str, t.Any]], name_domains: bool = False, planned: bool = False
+    results: t.Mapping[str, t.Mapping[str, t.Any]], name_domains: bool = False, planned: str | None = None
 ) -> list[str]:
     """The lines of a table with a line for each host, and below it what there is to say about hosts that did not fail.
 
     `results`: host -> what a module returned there. One that has a `msg`, or nothing, has failed and says so itself.
     With `name_domains` there is a line for each domain below that of its host. For `planned` see condition_of().
+    Raises ValueError for another one.
     """
+    if planned not in (None, *PLANS):
+        raise ValueError(f"planned is {planned!r}: give {' or '.join(PLANS)}, or leave it out")
     # A query has a `host`, and changes nothing
     changes = any("domains" in one and "host" not in one for one in results.values())
     titles = ["host", "state", *_CONDITIONS, *(["changed"] if changes else []), "RMIDs free"]
@@ -68,7 +80,7 @@ def summary_of(
         if name_domains:
             rows += [[f"  {name}", condition, *([""] * (len(titles) - 2))] for name, condition in conditions.items()]
         if "msg" not in result:
-            notes += [f"{host}: {_one_line(note)}" for note in _notes(result)]
+            notes += [f"{host}: {_one_line(note)}" for note in _notes(result, planned)]
     return lines_of(titles, rows, {"host", "state"}) + notes
 
 
@@ -83,19 +95,23 @@ def _row(host: str, result: t.Mapping[str, t.Any], conditions: t.Sequence[str], 
     return [host, state, *counts, *(changed if changes else []), free]
 
 
-def _notes(result: t.Mapping[str, t.Any]) -> list[str]:
+def _notes(result: t.Mapping[str, t.Any], planned: str | None) -> list[str]:
     """What there is to say about a host: problems and warnings, and which domains are not as declared, and why."""
     problems = list(result.get("host", {}).get("problems", []))
     told = [one for one in result.get("warnings", []) if one not in problems]
-    return [*problems, *told, *(note for one in result.get("domains", []) for note in _of_domain(one, problems))]
+    domains = [] if planned == "removal" else result.get("domains", [])
+    return [*problems, *told, *(note for one in domains for note in _of_domain(one, problems, planned))]
 
 
-def _of_domain(domain: t.Mapping[str, t.Any], problems: t.Container[str]) -> list[str]:
+def _of_domain(domain: t.Mapping[str, t.Any], problems: t.Container[str], planned: str | None) -> list[str]:
     declared = domain.get("declared") or {}
     found = []
+    if declared.get("condition") == "pending" and not planned:
+        found.append(f"{domain['name']} is not monitored yet: the next run of the host's agent sees to it")
     if declared.get("why") and declared["why"] not in problems:
         found.append(f"{domain['name']} is {declared['condition']}: {declared['why']}")
-    if declared.get("switch") and declared["switch"] != declared["state"]:
+    # Where nothing is declared for a domain, its switch wins over nothing.
+    if declared.get("switch") and declared["state"] != "unmanaged" and declared["switch"] != declared["state"]:
         found.append(
             f"{domain['name']} is declared {declared['state']}, but was switched {declared['switch']} persistently, "
             "which wins"

@@ -10,7 +10,7 @@ import json
 import pytest
 from modules import succeeded, warnings
 
-ADVICE = " says so, and is enforced on this host. Change that, or switch the domain persistently (persistent=true)"
+ADVICE = " says so, and is enforced on this host. Change that, or make this switch persistent"
 
 
 def says(host, state, **options):
@@ -102,6 +102,24 @@ def test_a_domain_that_the_policy_leaves_as_it_is_is_not_warned_about(host, agen
 def test_a_persistent_switch_wins_over_the_policy_and_is_not_warned_about(host, agent, state, check):
     agent.declare(default="disabled" if state == "enabled" else "enabled")
     assert says(host, state, persistent=True, check=check) == []
+
+
+@pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("check", [True, False], ids=["check mode", "run"])
+def test_diff_mode_shows_a_persistent_switch_that_is_new(host, check):
+    told = host.run("resctrl_mon", name="vm1", state="disabled", persistent=True, diff=True, check=check)
+    assert told["changed"] is True
+    assert told["diff"] == {"before": "vm1: Disabled\n", "after": "vm1: Disabled\n  persistently disabled\n"}
+
+
+@pytest.mark.usefixtures("agent")
+def test_diff_mode_shows_a_persistent_switch_that_is_turned_and_none_that_stays(host):
+    host.run("resctrl_mon", name="vm1", state="disabled", persistent=True)
+    stays = host.run("resctrl_mon", name="vm1", state="disabled", persistent=True, diff=True)
+    assert (stays["changed"], stays["diff"]["before"]) == (False, stays["diff"]["after"])
+    turned = host.run("resctrl_mon", name="vm1", persistent=True, diff=True)["diff"]
+    assert turned["before"] == "vm1: Disabled\n  persistently disabled\n"
+    assert turned["after"].endswith("\n  persistently enabled\n")
 
 
 def test_a_policy_that_nothing_enforces_is_not_warned_about(host, make_agent):

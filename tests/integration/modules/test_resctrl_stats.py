@@ -65,6 +65,7 @@ def test_every_value_of_a_domain(host, vm3):
             "reason": None,
             "reasons": {},
             "partial": {},
+            "configured": {},
             "caches": [
                 {
                     "id": host.cache,
@@ -73,6 +74,7 @@ def test_every_value_of_a_domain(host, vm3):
                     "mbm_local_bytes": 750000,
                     "reasons": {},
                     "partial": {},
+                    "configured": {},
                 }
             ],
             "packages": [],
@@ -331,4 +333,4 @@ def test_over_a_counter_that_was_reset_no_rate_is_computed(host, vm3, sample_twi
 def test_an_interval_that_makes_no_sense_is_refused(host):
     for interval in (0, -1, 3601, "nan"):
         result = host.run("resctrl_stats", interval=interval)
-        assert result["msg"] == f"interval is {interval}: give seconds between 0 and 3600, or leave it out"
+        assert result["msg"] == f"interval is {interval}: give seconds above 0 and at most 3600, or leave it out"

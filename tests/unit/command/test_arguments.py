@@ -94,7 +94,7 @@ def test_what_cannot_be_meant_is_wrong_usage(words, capsys):
 def test_an_interval_that_is_none_is_named_in_words(capsys):
     with pytest.raises(SystemExit):
         main(["stats", "--interval", "soon"])
-    assert "'soon' is no number of seconds between 0 and 3600" in capsys.readouterr().err
+    assert "'soon' is not a number of seconds above 0 and at most 3600" in capsys.readouterr().err
 
 
 def test_the_version_is_the_collections(tree, capsys):

@@ -87,6 +87,8 @@ def declarations(
     snapshot = host.look(selected, outcome.known, wishes.whole)
     missing = missing_monitoring(host.resctrl)
     failures = dict.fromkeys(wishes.of, missing) if missing else plan(snapshot, wishes).failures
+    unseen = {uuid: why for uuid, why in snapshot.absent.items() if isinstance(why, errors.DomainUnseen)}
+    failures = {**failures, **unseen}
     return {
         status.domain.uuid: _declared(policy, status, failures.get(status.domain.uuid)) for status in outcome.statuses
     }

@@ -19,16 +19,19 @@ if t.TYPE_CHECKING:
 
 
 class Switched(t.NamedTuple):
-    """What came of it: the run, whether a persistent switch was noted, and all warnings."""
+    """What came of it: the run, the persistent switches that are new, and all warnings.
+
+    `noted`: UUID -> what was noted before, None for nothing (see wish/files.py).
+    """
 
     outcome: Outcome
-    noted: bool
+    noted: t.Mapping[str, bool | None]
     warnings: list[str]
 
     @property
     def changed(self) -> bool:
         """Whether anything on the host was (in check mode: would be) changed."""
-        return self.outcome.changed or self.noted
+        return self.outcome.changed or bool(self.noted)
 
 
 def switch(
@@ -53,14 +56,15 @@ def switch(
         files.switch({}, check=True)
     ignore = ignore_inactive or persistent
     outcome = enforce(host, names, wish, reserve=reserve, prune=prune, ignore_inactive=ignore, check=check)
-    noted, warnings = False, list(outcome.warnings)
+    noted: dict[str, bool | None] = {}
+    warnings = list(outcome.warnings)
     found = [result.status.domain for result in outcome.results if result.status and not result.error]
     if persistent or os.path.isdir(DIRECTORY):
         # Not above: most hosts have no policy, and what is imported is compiled on every run
         from ..wish import files
 
         switches = dict.fromkeys([one.uuid for one in found], wish.enabled) if persistent else {}
-        noted = files.switch(switches, check=check) if persistent else False
+        noted = files.switch(switches, check=check)
         if files.is_enforced():
             warnings += _against_policy(files.load, switches, found, wish)
         elif switches:
@@ -91,7 +95,7 @@ def contradictions(policy: Policy, domains: t.Iterable[Domain], wish: Wish) -> l
             soon = "be monitored again" if declared.enabled else "no longer be monitored"
             found.append(
                 f"Domain '{domain.name}' will soon {soon}: {_whose(policy, domain)} says so, and is enforced on this "
-                "host. Change that, or switch the domain persistently (persistent=true)"
+                "host. Change that, or make this switch persistent"
             )
         elif wish.enabled and declared.whole_process != wish.whole_process:
             scope = "domain" if declared.whole_process else "vcpus"

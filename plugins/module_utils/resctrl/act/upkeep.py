@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import typing as t
@@ -30,9 +31,12 @@ _QUIET = 1.0
 _NOTICE = 0.02
 # A run ends after this many looks: what changes meanwhile starts another
 _MOST_LOOKS = 60
+# So many looks, one a second, wait for a domain that is starting: not every manager writes a file when it is up
+_LOOKS_AT_A_START = 10
 
-# Where the agent notes which lasting troubles it has reported; gone after a reboot
+# What the agent notes; gone after a reboot: which lasting troubles it has reported, and how its last run ended
 MEMORY = "/run/kvmops-resctrl/said.json"
+LAST_RUN = "/run/kvmops-resctrl/enforced.json"
 
 
 class Report(t.NamedTuple):
@@ -50,9 +54,14 @@ class Report(t.NamedTuple):
     failed: bool
 
     @property
+    def starting(self) -> list[str]:
+        """The domains that are to be monitored as soon as they have started."""
+        return [one.name for one in self.last.results if one.status and one.status.starting and not one.error]
+
+    @property
     def idle(self) -> bool:
         """Whether everything is as declared, and was."""
-        return not (self.done or self.waiting or self.errors)
+        return not (self.done or self.waiting or self.errors or self.starting)
 
 
 def keep_up(
@@ -61,7 +70,8 @@ def keep_up(
     clock: t.Callable[[], float] = time.time,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> list[Outcome]:
-    """Look, and look again after each change until there is quiet. The first look is at once.
+    """Look, and look again after each change until there is quiet, and while a domain is starting. The first look is at
+    once.
 
     `changed_at` is the time of the last change in nanoseconds, of the same clock. If that is long ago, there is quiet.
     """
@@ -76,8 +86,15 @@ def keep_up(
         while changed_at() == seen:
             # Whoever sets the clock back need not be waited for
             if not 0 <= clock() - seen / 1e9 < _QUIET:
-                return outcomes
+                if not _starts(outcomes[-1]) or len(outcomes) >= _LOOKS_AT_A_START:
+                    return outcomes
+                sleep(_LOOK_EVERY)
+                break
             sleep(_NOTICE)
+
+
+def _starts(outcome: Outcome) -> bool:
+    return any(isinstance(exc, errors.DomainStarting) for exc in outcome.after.absent.values())
 
 
 def enforce_policy(host: Host, directory: str = DIRECTORY, *, check: bool = False) -> Outcome:
@@ -134,6 +151,41 @@ def news(report: Report, path: str = MEMORY) -> Report:
         warnings=[line for line in report.warnings if line not in before],
         errors=[line for line in report.errors if line not in before],
     )
+
+
+class LastRun(t.NamedTuple):
+    """How the last enforcement of the policy ended: when it began (Unix time), and how many domains were left."""
+
+    began: float
+    failed: bool
+    waiting: int
+    failures: int
+
+
+def note_run(began: float, report: Report | None, path: str = LAST_RUN) -> None:
+    """Note how a run ended; None: nothing could be done at all. To note it is worth no failure."""
+    run = LastRun(began, True, 0, 0)
+    if report:
+        run = LastRun(began, report.failed, len(report.waiting), len(report.errors))
+    with contextlib.suppress(OSError):
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        write_json(path, run._asdict())
+
+
+def last_run(path: str = LAST_RUN) -> LastRun | None:
+    """How the last run ended; None where there was none, or nothing is known of it."""
+    try:
+        return read_json(path, _parse_run)
+    except errors.PolicyDamaged:
+        return None
+
+
+def _parse_run(content: t.Any) -> LastRun:  # noqa: ANN401  # what a file holds
+    try:
+        began, failed, waiting, failures = (content[field] for field in LastRun._fields)
+        return LastRun(float(began), bool(failed), int(waiting), int(failures))
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ValueError("it is no run") from exc
 
 
 def _waits(name: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import types
 import typing as t
 
-from ..errors import DomainStarting
+from ..errors import DomainStarting, DomainUnseen
 from ..vms.domain import CACHETUNE
 
 if t.TYPE_CHECKING:
@@ -26,6 +26,7 @@ class DomainStatus(t.NamedTuple):
     `counted`: group -> ids of the vCPUs that it counts.
     `uncounted`: ids of the vCPUs that no group of ours or libvirt's counts.
     `gone`: libvirt lists the domain as running, but its process is not there.  `starting`: not yet.
+    `unseen`: its process cannot be seen from here, so that nothing is known of it.
     """
 
     domain: Domain
@@ -36,6 +37,7 @@ class DomainStatus(t.NamedTuple):
     uncounted: tuple[int, ...] = ()
     gone: bool = False
     starting: bool = False
+    unseen: bool = False
 
     @property
     def text(self) -> str:
@@ -53,8 +55,10 @@ def status_of(domain: Domain, snapshot: Snapshot) -> DomainStatus:
     """
     process = snapshot.process_of(domain.uuid)
     if process is None:
-        starting = isinstance(snapshot.absent.get(domain.uuid), DomainStarting)
-        return DomainStatus(domain, gone=domain.active and not starting, starting=starting)
+        why = snapshot.absent.get(domain.uuid)
+        starting, unseen = isinstance(why, DomainStarting), isinstance(why, DomainUnseen)
+        gone = domain.active and not (starting or unseen)
+        return DomainStatus(domain, gone=gone, starting=starting, unseen=unseen)
     ours = snapshot.ours(domain.uuid)
     counted: dict[Group, tuple[int, ...]] = {}
     uncounted: tuple[int, ...] = ()

@@ -67,12 +67,19 @@ def describe_failures(results: t.Sequence[Result]) -> str:
     return f"{failed[0].name}: {sentence}"
 
 
-def describe_snapshot(outcome: Outcome, snapshot: Snapshot, resctrl: Resctrl) -> str:
-    """One side of diff mode: each domain's status with the groups that count it, then the stale groups of ours."""
+def describe_snapshot(
+    outcome: Outcome, snapshot: Snapshot, resctrl: Resctrl, switches: t.Mapping[str, bool | None]
+) -> str:
+    """One side of diff mode: each domain's status with the groups that count it, then the stale groups of ours.
+
+    `switches`: UUID -> what is noted of a domain whose persistent switch is changed, None for nothing.
+    """
     lines = []
     for domain in (status.domain for status in outcome.statuses):
         status = status_of(domain, snapshot)
         lines.append(f"{domain.name}: {status.text}")
         lines += [f"  {resctrl.path(group)}: {named(status.counted.get(group, ()))}" for group in status.groups]
+        noted = switches.get(domain.uuid)
+        lines += [] if noted is None else [f"  persistently {'enabled' if noted else 'disabled'}"]
     lines += [f"{resctrl.path(group)}: stale" for group in sorted(snapshot.stale & set(outcome.pruned))]
     return "".join(f"{line}\n" for line in lines)

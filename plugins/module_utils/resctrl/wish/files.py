@@ -30,29 +30,33 @@ def _switches(directory: str) -> dict[str, bool]:
     return read_json(os.path.join(directory, SWITCHES), parse_switches) or {}
 
 
-def switch(changes: t.Mapping[str, bool], directory: str = DIRECTORY, *, check: bool = False) -> bool:
-    """Note that domains (by UUID) are to be monitored, or not, whenever they run. Whether that changes anything.
+def switch(changes: t.Mapping[str, bool], directory: str = DIRECTORY, *, check: bool = False) -> dict[str, bool | None]:
+    """Note that domains (by UUID) are to be monitored, or not, whenever they run.
 
-    With `check`, only says so. Raises PolicyDamaged, Refused, LockTimeout.
+    Returns, for those of them for which that is new, what was noted before (None: nothing). With `check`, only says so.
+    Raises PolicyDamaged, Refused, LockTimeout.
     """
     if check or not changes:
-        before = _switches(directory)
-        return {**before, **changes} != before
+        return _news(_switches(directory), changes)
     try:
         os.makedirs(directory, 0o755, exist_ok=True)
         with locked(directory):
             before = _switches(directory)
-            after = {**before, **changes}
-            if after != before:
-                table = {uuid: "enabled" if on else "disabled" for uuid, on in sorted(after.items())}
+            news = _news(before, changes)
+            if news:
+                table = {uuid: "enabled" if on else "disabled" for uuid, on in sorted({**before, **changes}.items())}
                 write_json(os.path.join(directory, SWITCHES), table)
-            return after != before
+            return news
     except OSError as exc:
         raise errors.Refused(
             f"Cannot note the switch in {directory}: {exc.strerror}", path=directory, hint="Is the filesystem writable?"
         ) from exc
 
 
+def _news(before: t.Mapping[str, bool], changes: t.Mapping[str, bool]) -> dict[str, bool | None]:
+    return {uuid: before.get(uuid) for uuid, on in changes.items() if before.get(uuid) != on}
+
+
 def is_enforced() -> bool:
-    """Whether something on this host makes the policy so when a domain starts (role resctrl_monitor)."""
+    """Whether something on this host enforces the policy when a domain starts (role resctrl_monitor)."""
     return os.path.lexists(_ENFORCER)

@@ -24,7 +24,7 @@ examples:
   resctrl-mon disable 'build-*'          monitor no running domain whose name begins with build-
   resctrl-mon top                        who occupies the caches and moves most bytes, live
   resctrl-mon stats --interval 2 --csv   the same once, for a spreadsheet
-  resctrl-mon enforce --check            what has to be done to make the policy so
+  resctrl-mon enforce --check            what has to be done to enforce the policy
 
 exit status:
   0    done
@@ -54,6 +54,7 @@ def parser(source: str = LIBVIRT) -> argparse.ArgumentParser:
     _add_enable(choices)
     _add_disable(choices)
     _add_enforce(choices)
+    _add_metrics(choices)
     _add_verb(choices, "clear", "end all monitoring that is not libvirt's own, whatever runs", verbs.clear)
     return top_level
 
@@ -134,11 +135,18 @@ def _add_switched(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_enforce(choices: _Choices) -> None:
-    enforce = _add_verb(choices, "enforce", "make the policy so, once, and say what was done", verbs.enforce)
+    enforce = _add_verb(choices, "enforce", "enforce the policy once, and say what was done", verbs.enforce)
     kinds = enforce.add_mutually_exclusive_group()
     kinds.add_argument("--check", action="store_true", help="change nothing, and say what would be done")
     kinds.add_argument("--quiet", action="store_true", help="say only what is new since the last run")
     _add_json(enforce)
+
+
+def _add_metrics(choices: _Choices) -> None:
+    metrics = _add_verb(choices, "metrics", "print what was counted as metrics of Prometheus", verbs.metrics)
+    metrics.add_argument(
+        "--output", metavar="FILE", help="replace a file with them, for the textfile collector of node_exporter"
+    )
 
 
 def _add_domain(verb: argparse.ArgumentParser) -> None:
@@ -155,5 +163,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds between 0 and 3600")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0 and at most 3600")
     return seconds

@@ -22,7 +22,6 @@ _OPTIONS = {
     "(scope=domain)": "(--scope domain)",
     "(takeover=true)": "(--takeover)",
     "(leave_cpu_group=true)": "(--leave-cpu-group)",
-    "(persistent=true)": "(--persistent)",
     "Run as root (become: true)": "Run it as root",
 }
 

@@ -67,6 +67,8 @@ def print_table(host: Host, outcome: Outcome, interval: float | None, by: str, *
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
     for line in _table(counted, width, by, named).lines:
         say(line)
+    if interval is None:
+        say("The rates are not known: measure over an interval (--interval SECONDS)")
     return fail_for(outcome.results)
 
 
@@ -196,7 +198,8 @@ class Live:
         where = (
             f"{self.first + 1}-{self.first + len(part)} of {len(body)}: scroll with arrows, " if part != body else ""
         )
-        return [head, *part, *foot, cut(f"{where}{_KEYS}", width)], room
+        keys = f"{_KEYS} w)atts" if table.SORTS["watts"] in head else _KEYS
+        return [head, *part, *foot, cut(f"{where}{keys}", width)], room
 
     def _said(self, width: int) -> list[str]:
         """What is wrong, in a few lines."""

@@ -99,8 +99,16 @@ def test_bytes_have_units_what_is_null_is_a_dash_and_a_list_is_one_text():
     rows = [{"cache": 1258291, "partial": ["a", "b"]}, {"cache": None, "partial": []}]
     assert columns(rows, ["cache", "partial"], titles=["cache", "known in part"], bytes=["cache"]) == [
         "cache  known in part",
-        " 1.2M           a, b",
+        " 1.2M  a, b",
         "    -",
+    ]
+
+
+def test_a_column_of_which_nothing_is_known_is_one_of_bytes_or_of_texts():
+    rows = [{"cache": None, "reason": None}]
+    assert columns(rows, ["cache", "reason"], titles=["cache", "not known because"], bytes=["cache"]) == [
+        "cache  not known because",
+        "    -  -",
     ]
 
 

@@ -52,11 +52,11 @@ def column(lines, title, row=1):
         (domain(failed=True, code="rmids_exhausted"), "waiting"),
         (domain(declared=declared("failing", why="Refused")), "failing"),
         (domain(failed=True, code="cpu_without_monitoring"), "failing"),
-        (domain(failed=True, status=None, active=False, code="domain_not_found"), "failing"),
         (domain(starting=True), "starting"),
         (domain(), "disabled"),
-        (domain(declared=declared("pending")), "disabled"),
+        (domain(declared=declared("pending")), "waiting"),
         (domain(active=False), "off"),
+        (domain(failed=True, status=None, active=False, code="domain_not_found"), "no column"),
     ],
 )
 def test_each_domain_is_counted_in_the_column_that_says_how_it_stands(one, title):
@@ -78,7 +78,28 @@ def test_each_domain_is_counted_in_the_column_that_says_how_it_stands(one, title
     ],
 )
 def test_a_plan_shows_how_a_domain_will_stand(one, title):
-    assert column(summary({"kvm1": asked(one)}, planned=True), title) == "1"
+    assert column(summary({"kvm1": asked(one)}, planned="policy"), title) == "1"
+
+
+@pytest.mark.parametrize(
+    ("one", "title"),
+    [
+        (domain(enabled=True), "disabled"),
+        (domain(enabled=True, declared=declared("counted", switch="enabled")), "disabled"),
+        (domain(declared=declared("pending")), "disabled"),
+        (domain(declared=declared("waiting", why=NO_RMID)), "disabled"),
+        (domain(enabled=True, forced_by="cachetune"), "forced"),
+        (domain(active=False), "off"),
+    ],
+)
+def test_where_all_of_ours_is_removed_nothing_stays_but_what_libvirt_monitors_and_no_reason_is_told(one, title):
+    lines = summary({"kvm1": asked(one)}, planned="removal")
+    assert (column(lines, title), lines[2:]) == ("1", [])
+
+
+def test_another_plan_is_refused():
+    with pytest.raises(AnsibleFilterError, match="planned is 'soon': give policy or removal"):
+        summary({}, planned="soon")
 
 
 def test_a_host_that_answered_is_ok_one_that_failed_is_not_and_its_sentence_is_left_to_ansible():
@@ -142,6 +163,20 @@ def test_who_waits_is_told_with_the_reason():
     ]
 
 
+def test_what_is_pending_is_told_but_not_in_a_plan():
+    pending = asked(domain(declared=declared("pending")))
+    assert summary({"kvm1": pending})[2:] == [
+        "kvm1: vm3 is not monitored yet: the next run of the host's agent sees to it"
+    ]
+    assert summary({"kvm1": pending}, planned="policy")[2:] == []
+
+
+def test_a_name_that_libvirt_does_not_know_is_listed_as_such():
+    unknown = domain("nosuch", failed=True, status=None, active=False, code="domain_not_found")
+    lines = summary({"kvm1": switched(unknown, msg="Domain not found")}, name_domains=True)
+    assert lines[2].split() == ["nosuch", "unknown"]
+
+
 def test_a_reason_that_is_the_host_s_own_is_not_told_again_for_each_domain():
     failing = [domain(name, declared=declared("failing", why=NO_HARDWARE)) for name in ("vm1", "vm3")]
     assert summary({"kvm1": asked(*failing, problems=[NO_HARDWARE])})[2:] == [f"kvm1: {NO_HARDWARE}"]
@@ -150,7 +185,8 @@ def test_a_reason_that_is_the_host_s_own_is_not_told_again_for_each_domain():
 def test_a_switch_that_wins_over_the_policy_is_told_and_one_that_agrees_is_not():
     beaten = domain("vm1", declared=declared("unmonitored", switch="disabled"))
     agreed = domain("vm2", enabled=True, declared=declared("counted", switch="enabled"))
-    (note,) = summary({"kvm1": asked(beaten, agreed)})[3 - 1 :]
+    alone = domain("vm3", enabled=True, declared=declared("counted", state="unmanaged", switch="enabled"))
+    (note,) = summary({"kvm1": asked(beaten, agreed, alone)})[2:]
     assert note.startswith("kvm1: vm1 is declared enabled, but was switched disabled")
 
 

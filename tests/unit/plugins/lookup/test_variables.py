@@ -68,13 +68,13 @@ def test_what_has_no_specification_is_refused_with_what_has():
 
 def test_a_misspelt_variable_is_told_with_what_was_probably_meant():
     assert unknown_variables({"resctrl_nam": "vm3", "inventory_hostname": "kvm1"}) == [
-        "resctrl_nam is no variable of kvmops.resctrl. Did you mean resctrl_name?"
+        "resctrl_nam is not a variable of kvmops.resctrl. Did you mean resctrl_name?"
     ]
 
 
 def test_a_variable_like_no_other_is_told_with_where_the_others_are():
     assert unknown_variables({"resctrl_zzzzzzzzzzzzzzz": 1, "inventory_hostname": "kvm1"}) == [
-        "resctrl_zzzzzzzzzzzzzzz is no variable of kvmops.resctrl. See docs/playbooks.md for those that there are."
+        "resctrl_zzzzzzzzzzzzzzz is not a variable of kvmops.resctrl. See docs/playbooks.md for those that there are."
     ]
 
 
@@ -95,12 +95,12 @@ def test_of_many_hosts_those_with_the_mistake_are_named():
     hosts = {"kvm1": {}, "kvm2": {"resctrl_hots": "x"}, "kvm3": {"resctrl_hots": "y"}}
     variables = {"hostvars": hosts, "inventory_hostname": "kvm1"}
     assert unknown_variables(variables, hosts=list(hosts)) == [
-        "resctrl_hots (of kvm2, kvm3) is no variable of kvmops.resctrl. Did you mean resctrl_hosts?"
+        "resctrl_hots (of kvm2, kvm3) is not a variable of kvmops.resctrl. Did you mean resctrl_hosts?"
     ]
 
 
 def test_a_mistake_of_the_play_is_that_of_all_hosts():
     variables = {"resctrl_hots": "x", "hostvars": {"kvm1": {}, "kvm2": {}}, "inventory_hostname": "kvm1"}
     assert unknown_variables(variables, hosts=["kvm1", "kvm2"]) == [
-        "resctrl_hots is no variable of kvmops.resctrl. Did you mean resctrl_hosts?"
+        "resctrl_hots is not a variable of kvmops.resctrl. Did you mean resctrl_hosts?"
     ]

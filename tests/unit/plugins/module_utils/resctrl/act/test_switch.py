@@ -95,22 +95,22 @@ def scene_fixture(tmp_path, monkeypatch):
 
 def test_without_a_policy_nothing_is_noted_or_said(scene):
     switched = scene.switch()
-    assert (switched.changed, switched.noted, switched.warnings) == (True, False, [])
+    assert (switched.changed, switched.noted, switched.warnings) == (True, {}, [])
     assert not scene.directory.exists()
 
 
 def test_a_persistent_switch_is_noted_for_those_that_were_named(scene):
     switched = scene.switch(persistent=True)
-    assert (switched.noted, switched.warnings) == (True, [])
+    assert (switched.noted, switched.warnings) == ({uuid(1): None}, [])
     assert scene.noted() == {uuid(1): True}
     again = scene.switch(persistent=True)
-    assert (again.changed, again.noted) == (False, False)
+    assert (again.changed, again.noted) == (False, {})
 
 
 def test_check_mode_notes_nothing_but_says_that_it_would(scene):
     scene.declare({"default": "enabled"})
     switched = scene.switch(DISABLE, persistent=True, check=True)
-    assert (switched.changed, switched.noted, switched.warnings) == (True, True, [])
+    assert (switched.changed, switched.noted, switched.warnings) == (True, {uuid(1): None}, [])
     assert scene.noted() == {}
 
 
@@ -131,6 +131,6 @@ def test_a_policy_that_nothing_enforces_contradicts_nothing(scene, monkeypatch):
 
 def test_what_libvirt_does_not_know_is_not_noted(scene):
     switched = scene.switch(name="vm9", persistent=True)
-    assert (switched.changed, switched.noted) == (False, False)
+    assert (switched.changed, switched.noted) == (False, {})
     assert switched.outcome.results[0].error.code == "domain_not_found"
     assert not scene.directory.exists()

@@ -80,7 +80,7 @@ def test_a_foreign_monitor_below_libvirts_group_does_not_hide_it():
     [
         (errors.DomainStarting("It is starting"), False, True),
         (errors.DomainGone("It has no process"), True, False),
-        (errors.DomainUnseen("It cannot be seen"), True, False),
+        (errors.DomainUnseen("It cannot be seen"), False, False),
     ],
 )
 def test_one_without_a_process_is_starting_or_gone(error, gone, starting):

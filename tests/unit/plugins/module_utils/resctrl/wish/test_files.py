@@ -46,17 +46,17 @@ def test_a_damaged_table_is_not_overwritten(tmp_path):
     assert (tmp_path / "switches.json").read_text() == "{"
 
 
-def test_a_switch_says_whether_it_changed_anything(tmp_path):
+def test_a_switch_says_what_was_noted_before_it_changed_that(tmp_path):
     directory = str(tmp_path / "new")
-    assert switch({WEB: True}, directory, check=True) is True
-    assert switch({WEB: True}, directory) is True
-    assert switch({WEB: True}, directory, check=True) is False
-    assert switch({WEB: True}, directory) is False
-    assert switch({WEB: False}, directory) is True
+    assert switch({WEB: True}, directory, check=True) == {WEB: None}
+    assert switch({WEB: True}, directory) == {WEB: None}
+    assert switch({WEB: True}, directory, check=True) == {}
+    assert switch({WEB: True}, directory) == {}
+    assert switch({WEB: False, DB: False}, directory) == {WEB: True, DB: None}
 
 
 def test_to_switch_nothing_leaves_nothing(tmp_path):
-    assert switch({}, str(tmp_path / "new")) is False
+    assert switch({}, str(tmp_path / "new")) == {}
     assert not (tmp_path / "new").exists()
 
 
