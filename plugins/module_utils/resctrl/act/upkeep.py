@@ -82,15 +82,20 @@ def keep_up(
         if len(outcomes) >= _MOST_LOOKS:
             return outcomes
         if len(outcomes) >= _LOOKS_AT_ONCE:
-            sleep(min(max(0.0, began + _LOOK_EVERY - clock()), _LOOK_EVERY))
+            sleep(_rest(began, clock()))
         while changed_at() == seen:
             # Whoever sets the clock back need not be waited for
             if not 0 <= clock() - seen / 1e9 < _QUIET:
                 if not _starts(outcomes[-1]) or len(outcomes) >= _LOOKS_AT_A_START:
                     return outcomes
-                sleep(_LOOK_EVERY)
+                sleep(_rest(began, clock()))
                 break
             sleep(_NOTICE)
+
+
+def _rest(began: float, now: float) -> float:
+    """How long to wait for the next look, if the last one began then."""
+    return min(max(0.0, began + _LOOK_EVERY - now), _LOOK_EVERY)
 
 
 def _starts(outcome: Outcome) -> bool:

@@ -32,6 +32,8 @@ _PROGRAM = re.compile(r"(?:.*/)?(?:\.?qemu-system-[^/]+|qemu-kvm|kvm|qemu)(?: \(
 _FIELDS = re.compile(r"^(PPid|Uid):\s*(.*)$", re.MULTILINE)
 # login.defs(5): accounts of persons begin here
 _FIRST_PERSON = 1000
+# As long as a file's name can be, and so every name that libvirt accepts
+_LONGEST_NAME = 255
 _OF_KVM = "anon_inode:kvm-vm"
 # The one thread that runs all vCPUs with -accel tcg,thread=single
 _ALL_VCPUS = "ALL CPUs/TCG"
@@ -54,7 +56,8 @@ class Emulator(t.NamedTuple):
     def domain(self) -> Domain:
         """The domain that it is."""
         name, number = self.line.name, self.line.number
-        if is_uuid(canonical_uuid(name)) and canonical_uuid(name) != self.uuid:
+        anothers_uuid = is_uuid(canonical_uuid(name)) and canonical_uuid(name) != self.uuid
+        if anothers_uuid or len(name) > _LONGEST_NAME:
             # Whoever asks for a UUID does not mean a name
             name = ""
         shown = name or (f"vm{number}" if number else f"unnamed-{self.pid}")

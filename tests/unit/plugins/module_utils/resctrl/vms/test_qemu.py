@@ -280,6 +280,12 @@ def test_a_user_cannot_have_a_name_that_is_the_uuid_of_another(host):
     assert [one.name for one in host.list()] == ["unnamed-200", "web"]
 
 
+def test_a_name_that_fills_the_screen_is_not_shown(host):
+    host.emulator(100, "-name", "a" * 256, uid=1000, kvm=True)
+    host.emulator(200, "-name", "b" * 255, uid=1000, kvm=True)
+    assert [one.name for one in host.list()] == ["b" * 255, "unnamed-100"]
+
+
 def test_a_machine_may_be_named_after_its_own_uuid(host):
     host.emulator(100, "-name", VM3.uuid, "-uuid", VM3.uuid)
     assert [one.name for one in host.list()] == [VM3.uuid]
