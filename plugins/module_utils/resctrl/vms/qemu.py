@@ -112,24 +112,25 @@ class Qemu(Source):
     # -- which processes are QEMU's
 
     def _emulators(self) -> t.Iterator[Emulator]:
-        proc = self.processes.proc
-        try:
-            os.readlink(f"{proc}/1/exe")
-            pids = sorted(int(name) for name in os.listdir(proc) if name.isdigit())
-        except OSError as exc:
-            raise errors.ProcessesHidden(
-                f"Which programs run on this host cannot be seen from here: {exc}",
-                path=f"{proc}/1/exe",
-                hint="Run as root with the capability CAP_SYS_PTRACE",
-            ) from exc
-        for pid in pids:
-            if self._runs_qemu(pid):
-                one = self._emulator(pid)
-                if one:
-                    yield one
+        if not self.processes.are_visible():
+            raise _hidden(f"{self.processes.proc} hides those of other users")
+        for pid in sorted(int(name) for name in os.listdir(self.processes.proc) if name.isdigit()):
+            one = self._emulator(pid) if self._runs_qemu(pid) else None
+            if one:
+                yield one
 
     def _runs_qemu(self, pid: int) -> bool:
-        return _PROGRAM.fullmatch(_target(f"{self.processes.proc}/{pid}/exe")) is not None
+        """Whether a process runs QEMU. Raises ProcessesHidden of one that may do so."""
+        try:
+            return _PROGRAM.fullmatch(os.readlink(f"{self.processes.proc}/{pid}/exe")) is not None
+        except PermissionError as exc:
+            words = self.processes.words(pid)
+            if _PROGRAM.fullmatch(words[0] if words else ""):
+                raise _hidden(f"that of process {pid}") from exc
+            return False
+        except OSError:
+            # It has ended, or is the kernel's own
+            return False
 
     def _emulator(self, pid: int) -> Emulator | None:
         """The QEMU that a process is; None if it has ended, or if there is no evidence of it but its name."""
@@ -152,8 +153,15 @@ class Qemu(Source):
         return any(_target(f"{directory}/{name}") == _OF_KVM for name in names)
 
 
+def _hidden(what: str) -> errors.ProcessesHidden:
+    return errors.ProcessesHidden(
+        f"Which programs run on this host cannot be seen from here: {what}",
+        hint="Run as root with the capability CAP_SYS_PTRACE",
+    )
+
+
 def _target(link: str) -> str:
-    """Where a link of /proc leads; "" if it is gone, or the process is the kernel's own."""
+    """Where a link of /proc leads; "" if it is gone."""
     try:
         return os.readlink(link)
     except OSError:

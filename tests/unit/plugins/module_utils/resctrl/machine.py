@@ -97,8 +97,6 @@ class Proc:
         kvm: bool = False,
     ) -> None:
         """A process that runs QEMU, for whatever manager; its further threads have the next numbers."""
-        (self.path / "1/exe").unlink(missing_ok=True)
-        (self.path / "1/exe").symlink_to("/usr/lib/systemd/systemd")
         self.program(pid, program, *words)
         place = self.path / str(pid)
         (place / "exe").symlink_to(program)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
@@ -124,11 +126,40 @@ def test_another_life_under_the_same_number_is_another_machine(host):
     assert host.list() != [first]
 
 
-def test_where_programs_are_hidden_nothing_is_said(host):
-    """Root without CAP_SYS_PTRACE, or hidepid."""
+def deny(monkeypatch, *pids):
+    """Root without CAP_SYS_PTRACE is not told what these processes run."""
+    readlink = os.readlink
+
+    def refuse(path):
+        if any(f"/{pid}/" in path for pid in pids):
+            raise PermissionError(13, "Permission denied", path)
+        return readlink(path)
+
+    monkeypatch.setattr(os, "readlink", refuse)
+
+
+def test_where_the_program_of_a_qemu_is_hidden_nothing_is_said(host, monkeypatch):
+    host.emulator(100, *WORDS, program="/usr/bin/kvm")
+    host.emulator(200, "-name", "db", "-uuid", OTHER_UUID)
+    deny(monkeypatch, 100)
+    with pytest.raises(errors.ProcessesHidden, match="cannot be seen from here: that of process 100"):
+        host.list()
+
+
+def test_what_others_run_may_be_hidden(host, monkeypatch):
     host.emulator(100, *WORDS)
-    (host.proc.path / "1/exe").unlink()
-    with pytest.raises(errors.ProcessesHidden, match="Which programs run on this host cannot be seen"):
+    host.emulator(200, "-name", "db", program="/bin/sh")
+    host.emulator(300, program="/bin/sh")
+    (host.proc.path / "300/cmdline").write_text("")
+    deny(monkeypatch, 1, 200, 300)
+    assert host.list() == [WEB]
+
+
+def test_where_proc_hides_the_processes_of_others_nothing_is_said(host):
+    """hidepid, without CAP_SYS_PTRACE."""
+    host.emulator(100, *WORDS)
+    host.proc.hide(1)
+    with pytest.raises(errors.ProcessesHidden, match="hides those of other users"):
         host.list()
 
 
