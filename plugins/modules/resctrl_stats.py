@@ -129,6 +129,7 @@ ansible_facts:
           description:
             - A dictionary with the domain's name as key. A name may hold characters that a dotted path does not
               allow, so write C(['domains']['web-01']).
+            - Where several domains have one name, which libvirt does not allow, the key is the UUID.
           type: dict
           contains:
             uuid:
@@ -410,6 +411,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.hos
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import describe_failures
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.statistics import describe_statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import keys
 
 
 def main() -> None:
@@ -419,13 +421,14 @@ def main() -> None:
             "name": {"type": "list", "elements": "str"},
             "interval": {"type": "float"},
             "detail": {"type": "str", "choices": ["totals", "caches"], "default": "caches"},
+            "source": {"type": "str", "choices": ["libvirt", "processes"], "default": "libvirt"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
         supports_check_mode=True,
     )
     params = module.params
-    interval, host = params["interval"], Host.of_libvirt(params["uri"], params["resctrl_path"])
+    interval, host = params["interval"], Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     if interval is not None and not 0 < interval <= 3600:
         module.fail_json(msg=f"interval is {interval:g}: give seconds above 0 and at most 3600, or leave it out")
     try:
@@ -443,8 +446,8 @@ def main() -> None:
         "resctrl_stats": {
             "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "domains": {
-                one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after, details)
-                for one in counted
+                key: describe_statistics(one, host.resctrl, outcome.after, details)
+                for key, one in zip(keys([one.status.domain for one in counted]), counted)
             },
         }
     }
