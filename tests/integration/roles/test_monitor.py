@@ -17,6 +17,7 @@ import time
 import typing as t
 
 import pytest
+from hypervisor import bring_up
 from modules import collections_path
 from waiting import wait_until
 
@@ -58,7 +59,7 @@ Play = dict[str, t.Any]
 def host() -> Iterator[Host]:
     """A full host on which vm3 runs."""
     with Lab() as lab:
-        host = lab.up("t-monitor", full=True)
+        host = bring_up(lab, "monitor", full=True)
         for name, uuid in UUIDS.items():
             host.define(domain_xml(name, uuid=uuid, kvm=host.has_kvm()))
         host.start("vm3")
