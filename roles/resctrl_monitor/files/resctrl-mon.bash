@@ -28,6 +28,7 @@ _resctrl_mon_options() {
         enable) printf '%s' '--persistent --scope --takeover --leave-cpu-group' ;;
         disable) printf '%s' '--persistent' ;;
         enforce) printf '%s' '--check --quiet --json' ;;
+        metrics) printf '%s' '--output' ;;
     esac
     printf '%s' ' --resctrl-path --help'
 }
@@ -52,15 +53,19 @@ _resctrl_mon() {
             mapfile -t COMPREPLY < <(compgen -d -- "$word")
             return
             ;;
+        --output)
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
         --interval) return ;;
-        --sort) words='name cache total local' ;;
+        --sort) words='name cache total local watts' ;;
         --scope) words='vcpus domain' ;;
         *)
             if [[ $word == -* ]]; then
                 words=$(_resctrl_mon_options "$verb")
             elif [[ -z $verb ]]; then
-                words='status stats top enable disable enforce clear'
-            elif [[ $verb != enforce && $verb != clear ]]; then
+                words='status stats top enable disable enforce metrics clear'
+            elif [[ $verb != enforce && $verb != metrics && $verb != clear ]]; then
                 _resctrl_mon_domains "$word"
                 return
             fi

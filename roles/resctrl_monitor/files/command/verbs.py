@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from resctrl import errors
+from resctrl.act import collecting, upkeep
 from resctrl.act import switch as switching
-from resctrl.act import upkeep
 from resctrl.act.declared import declarations
 from resctrl.decide.wish import Wish
-from resctrl.kernel.events import OCCUPANCY
+from resctrl.kernel.events import OCCUPANCY, TABLE
 from resctrl.kernel.filesystem import Resctrl
 from resctrl.kernel.preflight import check_values
 from resctrl.observe.host import Host, query
 from resctrl.observe.sampling import statistics
 from resctrl.tell import table
 from resctrl.tell.domains import describe_declared, describe_domain
+from resctrl.tell.exposition import exposition
+from resctrl.tell.metrics import host_facts, points
 from resctrl.tell.statistics import describe_statistics
 from resctrl.vms.files import changed_at
+from resctrl.wish.store import write_text
 
 from . import screen
 from .say import fail, fail_for, in_our_words, print_json, say, warn
@@ -76,14 +80,12 @@ def stats(options: argparse.Namespace) -> int:
     warn(check_values(host.resctrl))
     if options.table:
         return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
-    counted = {
-        one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after)
-        for one in statistics(host.resctrl, outcome.statuses, options.interval)
-    }
+    sampled = statistics(host.resctrl, outcome.statuses, options.interval)
+    counted = {one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after) for one in sampled}
     if options.json:
         print_json(counted)
     elif options.csv:
-        print(table.comma_separated(counted), end="")
+        print(table.comma_separated(counted, sampled[0].sample.events if sampled else ()), end="")
     else:
         for name, values in counted.items():
             say(f"Domain: '{name}'")
@@ -93,16 +95,24 @@ def stats(options: argparse.Namespace) -> int:
 
 
 def _in_the_rfcs_form(values: t.Mapping[str, t.Any]) -> t.Iterator[str]:
-    """The proposal's line, and with an interval a line for each rate."""
+    """The proposal's line, what an event counts if it was changed, and with an interval a line for each rate."""
     yield f"resctrl.cmt={_number(values['cmt'], values['reasons'].get(OCCUPANCY))}"
+    for event, words in values["configured"].items():
+        yield f"resctrl.{event}.configured={words}"
     rates = values["rates"] or {}
     for name, value in rates.items():
-        if name.endswith("_per_second"):
-            yield f"resctrl.{name}={_number(value, rates['reasons'].get(name))}"
+        if name.endswith(("_per_second", "_fraction")):
+            yield f"resctrl.{name}={_number(value, rates['reasons'].get(name), _decimals(name))}"
 
 
-def _number(number: float | None, reason: str | None) -> str:
-    return f"null ({reason})" if number is None else f"{number:.0f}"
+def _decimals(name: str) -> int:
+    """With how many decimal places a rate is printed."""
+    in_fractions = [event.name for event in TABLE if event.is_decimal]
+    return 6 if name.endswith("_fraction") or name.replace("_per_second", "") in in_fractions else 0
+
+
+def _number(number: float | None, reason: str | None, decimals: int = 0) -> str:
+    return f"null ({reason})" if number is None else f"{number:.{decimals}f}"
 
 
 def enable(options: argparse.Namespace) -> int:
@@ -132,11 +142,7 @@ def _switch(options: argparse.Namespace, wish: Wish) -> int:
 def enforce(options: argparse.Namespace) -> int:
     """Enforce the policy."""
     host = Host.of_files(options.resctrl_path)
-    if options.check:
-        outcomes = [upkeep.enforce_policy(host, check=True)]
-    else:
-        outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
-    report = upkeep.report_on(outcomes, host.resctrl)
+    report = _check(host) if options.check else _enforce(host)
     if options.json:
         _print_report(report, host.resctrl)
         return int(report.failed)
@@ -157,6 +163,21 @@ def enforce(options: argparse.Namespace) -> int:
     return int(report.failed)
 
 
+def _check(host: Host) -> upkeep.Report:
+    return upkeep.report_on([upkeep.enforce_policy(host, check=True)], host.resctrl)
+
+
+def _enforce(host: Host) -> upkeep.Report:
+    """Enforce the policy, and note for the metrics how that ended."""
+    began, report = time.time(), None
+    try:
+        outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
+        report = upkeep.report_on(outcomes, host.resctrl)
+        return report
+    finally:
+        upkeep.note_run(began, report)
+
+
 def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
     print_json(
         {
@@ -167,6 +188,23 @@ def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
             "domains": [describe_domain(result, resctrl) for result in report.last.results],
         }
     )
+
+
+def metrics(options: argparse.Namespace) -> int:
+    """What was counted, as metrics of Prometheus."""
+    host = Host.of_files(options.resctrl_path)
+    collection = collecting.collect(host)
+    facts, warnings = host_facts(host, collection)
+    text = exposition(points(collection, facts))
+    warn([*collection.warnings, *warnings])
+    if options.output is None:
+        print(text, end="")
+        return 0
+    try:
+        write_text(options.output, text, 0o644)
+    except OSError as exc:
+        return fail(f"Cannot write {options.output}: {exc.strerror}")
+    return 0
 
 
 def clear(options: argparse.Namespace) -> int:

@@ -19,17 +19,19 @@ FLOORS = (("errors",), ("kernel",), ("vms",), ("decide",), ("observe", "wish"), 
 PURE = {
     "errors",
     "kernel.groups",
+    "kernel.configured",
     "kernel.events",
     "kernel.mounts",
     "vms.domain",
     "vms.domain_xml",
     "wish.policy",
+    "tell.exposition",
     "tell.table",
     "tell.text",
     *(f"decide.{path.stem}" for path in (LIBRARY / "decide").glob("*.py")),
 }
 WITHOUT_INPUT_AND_OUTPUT = {
-    *("__future__", "collections", "csv", "dataclasses", "difflib", "fnmatch", "functools", "io", "re"),
+    *("__future__", "collections", "csv", "dataclasses", "decimal", "difflib", "fnmatch", "functools", "io", "re"),
     *("types", "typing", "unicodedata", "xml"),
 }
 ROOMS = sorted(path for path in LIBRARY.rglob("*.py"))

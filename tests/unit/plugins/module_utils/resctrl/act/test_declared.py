@@ -120,3 +120,14 @@ def test_a_domain_that_starts_is_starting(declared):
         machine.source.find = starts
 
     assert declared(host(vm(1)), MONITORED, change=begin).condition == "starting"
+
+
+def test_a_domain_that_cannot_be_seen_fails_and_is_not_said_to_be_off(declared):
+    def hide(machine):
+        def is_hidden(_domain):
+            raise errors.DomainUnseen("The process of domain 'vm1' cannot be seen from here")
+
+        machine.source.find = is_hidden
+
+    found = declared(host(vm(1)), MONITORED, change=hide)
+    assert (found.condition, found.why) == ("failing", "The process of domain 'vm1' cannot be seen from here")

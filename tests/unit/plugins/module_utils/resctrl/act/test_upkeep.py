@@ -194,6 +194,13 @@ def test_of_a_series_of_looks_all_that_was_done_and_what_the_last_one_left_is_sa
     assert not found.idle
 
 
+def test_while_a_domain_starts_not_everything_is_as_declared(tmp_path):
+    starting = DomainStatus(vm(1).domain, starting=True)
+    last = NOTHING._replace(results=[Result("vm1", starting), result("vm2")])
+    found = report_on([last], Kernel(tmp_path))
+    assert (found.starting, found.idle, found.failed) == (["vm1"], False, False)
+
+
 def report(waiting=(), warnings=(), failures=(), done=()):
     return Report(list(done), dict(waiting), list(warnings), list(failures), NOTHING, bool(failures))
 
