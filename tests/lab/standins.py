@@ -54,7 +54,8 @@ mount --bind /etc "$1"
 mount -t tmpfs -o mode=0755 etc /etc
 ln -s "$1"/* /etc/
 rm -rf /etc/systemd /etc/libvirt /etc/kvmops-resctrl
-mkdir -p /etc/kvmops-resctrl /etc/systemd/system/timers.target.wants
+mkdir -p /etc/kvmops-resctrl /etc/systemd/system/timers.target.wants /run/kvmops-resctrl
+mount -t tmpfs -o mode=0755 state /run/kvmops-resctrl
 """
 
 
@@ -138,7 +139,7 @@ class Standins:
         subprocess.run(self.argv(["mount", "--bind", str(cover), path]), check=True)
 
     def own_etc(self) -> None:
-        """Give the namespace an /etc in which a policy and a timer can be laid down."""
+        """Give the namespace an /etc in which a policy and a timer can be laid down, and a place for what is noted."""
         script = ["sh", "-ec", _OWN_ETC, "sh", str(self.directory / "etc")]
         subprocess.run(self.argv(script), check=True)
 
