@@ -25,6 +25,7 @@ _resctrl_mon_options() {
         status) printf '%s' '--json' ;;
         stats) printf '%s' '--interval --table --csv --json' ;;
         top) printf '%s' '--interval --once --sort' ;;
+        why) printf '%s' '--interval --ceiling --json' ;;
         enable) printf '%s' '--persistent --scope --takeover --leave-cpu-group' ;;
         disable) printf '%s' '--persistent' ;;
         enforce) printf '%s' '--check --quiet --json' ;;
@@ -52,15 +53,15 @@ _resctrl_mon() {
             mapfile -t COMPREPLY < <(compgen -d -- "$word")
             return
             ;;
-        --interval) return ;;
+        --interval | --ceiling) return ;;
         --sort) words='name cache total local' ;;
         --scope) words='vcpus domain' ;;
         *)
             if [[ $word == -* ]]; then
                 words=$(_resctrl_mon_options "$verb")
             elif [[ -z $verb ]]; then
-                words='status stats top enable disable enforce clear'
-            elif [[ $verb != enforce && $verb != clear ]]; then
+                words='status stats top why enable disable enforce clear'
+            elif [[ $verb != why && $verb != enforce && $verb != clear ]]; then
                 _resctrl_mon_domains "$word"
                 return
             fi
