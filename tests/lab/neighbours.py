@@ -47,6 +47,7 @@ class Planted:
         self.host = host
         self.limit = limit
         self._moves: list[tuple[str, Has]] = []
+        self._cycles: list[tuple[str, int, dict[str, int]]] = []
 
     def has(self, group: str, *parts: Has) -> None:
         """Let a group hold some of a cache now, and move bytes later."""
@@ -68,8 +69,17 @@ class Planted:
         """What runs on the host beside all VMs that are monitored."""
         self.has("", *parts)
 
+    def cycles(self, group: str, package: int, *, all_of_them: int, stalls: int) -> None:
+        """Let a group have so many cycles on a package later, and lose so many of them to misses of the L3 cache."""
+        self._cycles.append((group, package, {"unhalted_core_cycles": all_of_them, "stalls_llc_miss": stalls}))
+        for event in self._cycles[-1][2]:
+            self.host.control.set(group, package, event, GB)
+
     def move(self) -> None:
         """What happens between the two looks."""
+        for group, package, events in self._cycles:
+            for event, number in events.items():
+                self.host.control.set(group, package, event, GB + number)
         for group, part in self._moves:
             for event in BANDWIDTH:
                 self.host.control.set(group, part.cache, event, GB + int(part.gigabytes * GB))
@@ -193,6 +203,19 @@ def _host_itself(on: Planted) -> None:
     on.the_host_itself(Has(26, 9.0))
 
 
+def _victim(on: Planted) -> None:
+    on.vm("vm1", Has(24, 9.0, 0), Has(0, 0.0, 1), cpu=0)
+    domain = on.vm("vm2", Has(4, 1.0, 0), Has(0, 0.0, 1), cpu=0)
+    on.the_host_itself(Has(3, 0.0, 0), Has(1, 0.0, 1))
+    on.cycles(on.host.group(domain), 0, all_of_them=3 * GB, stalls=GB)
+
+
+def _changed_event(on: Planted) -> None:
+    with open(on.host.seen("info/L3_MON") / f"{BANDWIDTH[0]}_config", "w", encoding="ascii") as file:
+        file.write("0=0x1\n")
+    _aggressor(on)
+
+
 SITUATIONS = (
     Situation(
         "One VM of three holds three quarters of a full cache and moves nine tenths of what memory can move.",
@@ -257,6 +280,25 @@ SITUATIONS = (
         profile=("amd-bmec", "l3_ids=0,1", "run_on=0"),
     ),
     Situation(
+        "A VM that streams, beside one that cache misses cost a third of its cycles (telemetry of packages).",
+        _victim,
+        (
+            ("victim", "vm2", "package 0"),
+            ("streams", "vm1", "cache 0"),
+            ("moves_more_than_share", "vm1", "package 0"),
+        ),
+        doubts=1,
+        caches=TWO_SOCKETS,
+        profile=("intel-aet",),
+    ),
+    Situation(
+        "An AMD host, where somebody has told an event to count less than usual.",
+        _changed_event,
+        (("streams", "vm1", "cache 0"), ("moves_more_than_share", "vm1", "package 0")),
+        {"configuration": ()},
+        profile=("amd-bmec", "l3_ids=0"),
+    ),
+    Situation(
         "All VMs are monitored, and the host itself holds most of a full cache and moves most bytes.",
         _host_itself,
         (("not_accounted_for", "", "cache 0"), ("not_accounted_for", "", "package 0")),
@@ -269,7 +311,9 @@ def table(situations: Iterable[Situation] = SITUATIONS) -> str:
     lines = ["| situation | what is found | said not to be counted |", "| --- | --- | --- |"]
     for one in situations:
         found = "<br>".join(_cell(*finding) for finding in one.findings)
-        without = "<br>".join(f"{what}: {', '.join(names)}" for what, names in one.uncounted.items()) or "-"
+        without = (
+            "<br>".join(f"{what}: {', '.join(names)}".rstrip(": ") for what, names in one.uncounted.items()) or "-"
+        )
         lines.append(f"| {one.words} | {found} | {without} |")
     return "".join(f"{line}\n" for line in lines)
 

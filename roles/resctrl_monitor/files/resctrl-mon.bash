@@ -54,7 +54,7 @@ _resctrl_mon() {
             return
             ;;
         --interval | --ceiling) return ;;
-        --sort) words='name cache total local' ;;
+        --sort) words='name cache total local watts' ;;
         --scope) words='vcpus domain' ;;
         *)
             if [[ $word == -* ]]; then

@@ -8,7 +8,7 @@ import time
 import typing as t
 
 from ..judge.findings import Finding, findings
-from ..judge.situation import Situation, holdings, subject_of
+from ..judge.situation import Situation, holdings, subject_of, unusual
 from ..judge.usage import between
 from ..kernel.topology import Cache, caches
 from ..observe.sampling import Statistics, sample_all, whole_host
@@ -60,7 +60,9 @@ def analyse(
         for one, then in zip(counted, first)
         if one.status.domain.uuid in where
     ]
-    situation = Situation(since, second[-1].seconds - first[-1].seconds, found, subjects, whole)
+    situation = Situation(
+        since, second[-1].seconds - first[-1].seconds, found, subjects, whole, configured=unusual(second[-1])
+    )
     moved = {socket.key: situation.moved(socket.caches) for socket in situation.sockets}
     known = {key: number for key, number in moved.items() if number is not None}
     situation = situation._replace(ceilings=ceilings(known, ceiling, memory, keep))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import types
 import typing as t
 
-from ..decide.samples import per_cache, rates
-from ..kernel.events import BANDWIDTH, OCCUPANCY
+from ..decide.samples import named, per_place, rates
+from ..kernel.configured import changed, in_words
+from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, PACKAGE, STALLS, plain
 
 if t.TYPE_CHECKING:
     from ..decide.samples import Sample
@@ -137,16 +138,32 @@ def subject_of(
         len(status.uncounted),
         status.forced_by,
         cpu,
+        stalls(first, second),
     )
 
 
 def holdings(first: Sample, second: Sample) -> dict[int, Holding]:
     """L3 cache id -> what the groups of a domain, or of a host, have of it at the second moment."""
-    held, speeds = per_cache(second), rates(first, second).caches
+    speeds, events = rates(first, second).of(L3), {event.name for event in second.events}
     return {
-        cache: _holding(sums[OCCUPANCY], speeds.get(cache, {}).get(TOTAL), second.events)
-        for cache, sums in held.items()
+        cache: _holding(sums[OCCUPANCY], speeds.get(cache, {}).get(TOTAL), events)
+        for cache, sums in per_place(second, L3).items()
     }
+
+
+def stalls(first: Sample, second: Sample) -> dict[int, float]:
+    """Package -> the share of a domain's cycles that misses of the L3 cache cost, where the CPU counts that."""
+    shares = {
+        package: named(sums).get(f"{STALLS}_fraction") for package, sums in rates(first, second).of(PACKAGE).items()
+    }
+    numbers = {package: known(share) for package, share in shares.items()}
+    return {package: number for package, number in numbers.items() if number is not None}
+
+
+def unusual(sample: Sample) -> list[str]:
+    """The events of memory bandwidth that count something else than usual, with what they count."""
+    caches = per_place(sample, L3)
+    return [f"{event} counts {in_words(kinds)}" for event, kinds in changed(sample.configured, caches).items()]
 
 
 def _holding(occupancy: Sum, speed: Sum | None, events: t.Container[str]) -> Holding:
@@ -162,4 +179,4 @@ def known(one: Sum | None) -> float | None:
     """A sum, or its known part."""
     if one is None:
         return None
-    return one.known if one.value.number is None else one.value.number
+    return plain(one.known if one.value.number is None else one.value.number)

@@ -19,6 +19,7 @@ FLOORS = (("errors",), ("kernel",), ("vms",), ("decide",), ("judge",), ("observe
 PURE = {
     "errors",
     "kernel.groups",
+    "kernel.configured",
     "kernel.events",
     "kernel.mounts",
     "vms.domain",
