@@ -60,10 +60,12 @@ class Cgroups:
         controller = "cpu" if "cpu" in self._mounts else ""
         root = self._mounts.get(controller, "")
         own = {self._group(pid, tid, controller) for tid in tids} - {""}
+        if own == {root}:
+            # The root has no limit, and so has who is in it
+            return {root: 0.0}
         found = {path: _throttled(path) for path in sorted({one for path in own for one in _upwards(path, root)})}
         known = {path: seconds for path, seconds in found.items() if seconds is not None}
-        # The root has no limit, and so has who is in it
-        return known if known or not own or own != {root} else {root: 0.0}
+        return known or None
 
     def stalled(self, pid: int, tids: t.Iterable[int]) -> float | None:
         """The seconds for which a thread or more of the domain's own cgroup waited for memory; None where not told."""
