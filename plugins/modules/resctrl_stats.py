@@ -383,6 +383,44 @@ ansible_facts:
               description: What speaks against it, a sentence each.
               type: list
               elements: str
+        advice:
+          description:
+            - What may be allocated otherwise, for the operator to judge. Only with O(analysis). Nothing is
+              ever changed.
+          type: list
+          elements: dict
+          contains:
+            domain:
+              description: The name of the domain.
+              type: str
+            uuid:
+              description: Its UUID.
+              type: str
+            kind:
+              description:
+                - V(allocation_not_filled) and V(allocation_full) are about a C(<cachetune>) that a domain has.
+                - V(cap_cache) and V(cap_bandwidth) would keep a domain that has more than its share to it.
+              type: str
+              choices: [allocation_not_filled, allocation_full, cap_cache, cap_bandwidth]
+            cache:
+              description: The id of the L3 cache, or null.
+              type: int
+            package:
+              description: The id of the CPU package, or null.
+              type: int
+            numbers:
+              description: What it rests on, in bytes, shares of 1 and percent.
+              type: dict
+            msg:
+              description: The same in a sentence.
+              type: str
+            xml:
+              description: What would do it in the C(<cputune>) of the domain, from its next start on.
+              type: str
+            against:
+              description: What speaks against it, a sentence each.
+              type: list
+              elements: str
         host:
           description: Who has what of the host's caches and sockets. Only with O(analysis).
           type: dict

@@ -106,7 +106,7 @@ class Situation:
     uncounted: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     doubts: int = 0
     caches: tuple[L3Cache, ...] = ONE_SOCKET
-    profile: tuple[str, ...] = ("intel-6.12",)
+    profile: tuple[str, ...] = ("intel-6.12", "cbm_bits=16")
     ceiling: float | None = 8.0
 
     @property
@@ -255,7 +255,7 @@ SITUATIONS = (
         _two_sockets,
         (("streams", "vm1", "cache 0"), ("moves_more_than_share", "vm1", "package 0")),
         caches=TWO_SOCKETS,
-        profile=("intel-6.12", "l3_ids=0,1"),
+        profile=("intel-6.12", "cbm_bits=16", "l3_ids=0,1"),
     ),
     Situation(
         "Two VMs of four are not monitored; what is not accounted for is about their share.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import json
 import re
 import time
@@ -15,7 +16,7 @@ import pytest
 from cpu_limit import cpu_limit
 from emulated_host import EmulatedHost
 from modules import succeeded
-from neighbours import GB, SITUATIONS, Planted
+from neighbours import GB, SITUATIONS, Has, Planted
 from waiting import wait_until
 
 # What is always said not to be counted
@@ -175,6 +176,53 @@ def test_where_nothing_can_be_counted_that_is_said_and_no_failure(make_host):
     assert "Nothing was counted at all." in finding["against"]
 
 
+# -- advice ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_vm_that_streams_could_be_kept_to_its_share(plant):
+    cap, slow = analysed(plant(situation("aggressor")), 8.0)["advice"]
+    assert (cap["kind"], cap["domain"], cap["cache"]) == ("cap_cache", "vm1", 0)
+    # A third of the cache, rounded up to what a mask of 16 bits can say
+    assert cap["xml"].splitlines() == [
+        "<cachetune vcpus='0-1'>",
+        "  <cache id='0' level='3' type='both' size='12288' unit='KiB'/>",
+        "</cachetune>",
+    ]
+    assert (slow["kind"], slow["xml"]) == (
+        "cap_bandwidth",
+        "<memorytune vcpus='0-1'>\n  <node id='0' bandwidth='50'/>\n</memorytune>",
+    )
+
+
+def test_what_libvirt_would_refuse_for_lack_of_room_is_said(plant):
+    planted = plant(situation("aggressor"))
+    (planted.host.seen() / "schemata").write_text("L3:0=ffff\n")
+    (cap, *_more) = analysed(planted)["advice"]
+    assert cap["against"][-1].startswith("libvirt will refuse it as long as other groups may use the cache: 0 of the 6")
+
+
+@pytest.mark.parametrize(
+    ("mib", "expected", "size"),
+    [(1, "allocation_not_filled", 2048), (6, None, None), (8, "allocation_full", 10240)],
+)
+def test_a_cachetune_is_looked_at(plant, mib, expected, size):
+    planted = plant(situation("nothing at all"))
+    planted.host.tuned("vm4", "0-0")
+    group = "qemu-1-vm4-vcpus_0-0"
+    (planted.host.seen(group) / "schemata").write_text("L3:0=f000\n")
+    planted.has(group, Has(mib))
+    advice = analysed(planted)["advice"]
+    assert [one["kind"] for one in advice] == ([expected] if expected else [])
+    for one in advice:
+        assert (one["domain"], one["numbers"]["allowed"]) == ("vm4", 8 << 20)
+        assert f"<cachetune vcpus='0'>\n  <cache id='0' level='3' type='both' size='{size}' unit='KiB'/>" in one["xml"]
+
+
+def test_where_nothing_can_be_allocated_there_is_no_advice(plant):
+    planted = plant(dataclasses.replace(situation("aggressor"), profile=("monitor-only",)))
+    assert analysed(planted)["advice"] == []
+
+
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
@@ -203,4 +251,4 @@ def test_the_command_has_all_of_it_for_machines(plant, make_agent):
     assert status == 0
     told = json.loads(out)
     assert places(told["findings"]) == (("large_working_set", "vm1", "cache 0"),)
-    assert set(told) == {"domains", "findings", "host"}
+    assert set(told) == {"domains", "findings", "advice", "host"}

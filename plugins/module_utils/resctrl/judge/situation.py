@@ -40,7 +40,8 @@ class Holding(t.NamedTuple):
 class Subject(t.NamedTuple):
     """A running domain. `places`: L3 cache id -> how many of its vCPUs are there (fractions, where they may move).
 
-    `counted` and `uncounted`: how many of its vCPUs are counted, and are not.  `forced_by`: see DomainStatus.
+    `vcpus`: their ids.  `counted` and `uncounted`: how many of them are counted, and are not.
+    `forced_by`: see DomainStatus.
     `stalls`: package -> the share of its cycles that misses of the L3 cache cost; empty without telemetry.
     """
 
@@ -50,6 +51,7 @@ class Subject(t.NamedTuple):
     places: t.Mapping[int, float]
     counted: int
     uncounted: int
+    vcpus: tuple[int, ...] = ()
     forced_by: str | None = None
     cpu: Cpu | None = None
     stalls: t.Mapping[int, float] = types.MappingProxyType({})
@@ -128,14 +130,15 @@ def subject_of(
     status: DomainStatus, first: Sample, second: Sample, places: t.Mapping[int, float], cpu: Cpu | None
 ) -> Subject:
     """A running domain as one of the situation's subjects."""
-    counted = sum(len(vcpus) for vcpus in status.counted.values())
+    counted = [vcpu for vcpus in status.counted.values() for vcpu in vcpus]
     return Subject(
         status.domain.name,
         status.domain.uuid,
         holdings(first, second),
         places,
-        counted,
+        len(counted),
         len(status.uncounted),
+        tuple(sorted([*counted, *status.uncounted])),
         status.forced_by,
         cpu,
         stalls(first, second),

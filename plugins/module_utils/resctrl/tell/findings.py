@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..judge import advice
 from ..judge import findings as kinds
 from ..judge.against import uncounted
 from ..judge.situation import Holding
@@ -14,6 +15,7 @@ from .table import human
 if t.TYPE_CHECKING:
     from ..act.analysis import Analysis
     from ..decide.snapshot import Snapshot
+    from ..judge.advice import Advice
     from ..judge.findings import Finding
     from ..judge.situation import Situation, Socket, Subject
     from ..judge.usage import Cpu
@@ -38,6 +40,14 @@ _SENTENCES = {
     kinds.VICTIM: "{domain} is probably a victim: misses of the L3 cache cost it {share} of its cycles on {place}, "
     "where {others} has more than its share.",
     kinds.NOTHING: "Nothing stands out.",
+}
+_ADVICE = {
+    advice.NOT_FILLED: "The <cachetune> of {domain} allows {allowed} of {place}, of which it holds {held}: a smaller "
+    "one would leave the rest to others.",
+    advice.ALWAYS_FULL: "The <cachetune> of {domain} allows {allowed} of {place}, and all of it is in use: it may do "
+    "with more.",
+    advice.CAP_CACHE: "A <cachetune> would keep {domain} to {allowed} of {place}, which is its share by vCPUs.",
+    advice.CAP_BANDWIDTH: "A <memorytune> would let {domain} move less on {place}, here {percent:.0f}%.",
 }
 _UNACCOUNTED_HOLDS = (
     "No monitored VM accounts for {held} of the {size} of {place} ({share}): it is the host itself{or_uncounted}."
@@ -81,8 +91,32 @@ def describe_analysis(found: Analysis, resctrl: Resctrl, snapshot: Snapshot, det
     return {
         "domains": domains,
         "findings": describe_findings(found.findings, found.situation),
+        "advice": describe_advice(found.advice),
         "host": describe_situation(found.situation),
     }
+
+
+def describe_advice(found: t.Iterable[Advice]) -> list[dict[str, t.Any]]:
+    """The fact `resctrl_stats.advice`."""
+    return [
+        {
+            "domain": one.domain,
+            "uuid": one.uuid,
+            "kind": one.kind,
+            "cache": one.cache,
+            "package": one.package,
+            "numbers": {name: _rounded(number) for name, number in one.numbers.items()},
+            "msg": _ADVICE[one.kind].format(
+                domain=one.domain,
+                place=f"package {one.package}" if one.cache is None else f"L3 cache {one.cache}",
+                **{name: human(one.numbers.get(name)) for name in ("held", "allowed")},
+                percent=one.numbers.get("percent", 0.0),
+            ),
+            "xml": one.xml,
+            "against": list(one.against),
+        }
+        for one in found
+    ]
 
 
 def describe_findings(found: t.Sequence[Finding], situation: Situation) -> list[dict[str, t.Any]]:

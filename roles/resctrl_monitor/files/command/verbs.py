@@ -128,12 +128,21 @@ def why(options: argparse.Namespace) -> int:
         return 0
     for one in found["findings"]:
         say(f"{one['msg']} (confidence: {one['confidence']})")
-        for sentence in one["against"]:
-            say(f"  But: {sentence}")
+        _say_doubts(one)
+    for one in found["advice"]:
+        say(one["msg"])
+        for line in one["xml"].split("\n"):
+            say(f"    {line}")
+        _say_doubts(one)
     say("Not counted:")
     for one in found["host"]["not_counted"]:
         say(f"  {one['msg']}")
     return 0
+
+
+def _say_doubts(one: t.Mapping[str, t.Any]) -> None:
+    for sentence in one["against"]:
+        say(f"  But: {sentence}")
 
 
 def enable(options: argparse.Namespace) -> int:
