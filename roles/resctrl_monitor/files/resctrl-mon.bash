@@ -29,6 +29,7 @@ _resctrl_mon_options() {
         enable) printf '%s' '--persistent --scope --takeover --leave-cpu-group' ;;
         disable) printf '%s' '--persistent' ;;
         enforce) printf '%s' '--check --quiet --json' ;;
+        metrics) printf '%s' '--output' ;;
     esac
     printf '%s' ' --resctrl-path --help'
 }
@@ -53,6 +54,10 @@ _resctrl_mon() {
             mapfile -t COMPREPLY < <(compgen -d -- "$word")
             return
             ;;
+        --output)
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
         --interval | --ceiling) return ;;
         --sort) words='name cache total local watts' ;;
         --scope) words='vcpus domain' ;;
@@ -60,8 +65,8 @@ _resctrl_mon() {
             if [[ $word == -* ]]; then
                 words=$(_resctrl_mon_options "$verb")
             elif [[ -z $verb ]]; then
-                words='status stats top why enable disable enforce clear'
-            elif [[ $verb != why && $verb != enforce && $verb != clear ]]; then
+                words='status stats top why enable disable enforce metrics clear'
+            elif [[ $verb != why && $verb != enforce && $verb != metrics && $verb != clear ]]; then
                 _resctrl_mon_domains "$word"
                 return
             fi

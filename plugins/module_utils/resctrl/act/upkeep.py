@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import typing as t
@@ -31,8 +32,9 @@ _NOTICE = 0.02
 # A run ends after this many looks: what changes meanwhile starts another
 _MOST_LOOKS = 60
 
-# Where the agent notes which lasting troubles it has reported; gone after a reboot
+# What the agent notes; gone after a reboot: which lasting troubles it has reported, and how its last run ended
 MEMORY = "/run/kvmops-resctrl/said.json"
+LAST_RUN = "/run/kvmops-resctrl/enforced.json"
 
 
 class Report(t.NamedTuple):
@@ -139,6 +141,41 @@ def news(report: Report, path: str = MEMORY) -> Report:
         warnings=[line for line in report.warnings if line not in before],
         errors=[line for line in report.errors if line not in before],
     )
+
+
+class LastRun(t.NamedTuple):
+    """How the last enforcement of the policy ended: when it began (Unix time), and how many domains were left."""
+
+    began: float
+    failed: bool
+    waiting: int
+    failures: int
+
+
+def note_run(began: float, report: Report | None, path: str = LAST_RUN) -> None:
+    """Note how a run ended; None: nothing could be done at all. To note it is worth no failure."""
+    run = LastRun(began, True, 0, 0)
+    if report:
+        run = LastRun(began, report.failed, len(report.waiting), len(report.errors))
+    with contextlib.suppress(OSError):
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        write_json(path, run._asdict())
+
+
+def last_run(path: str = LAST_RUN) -> LastRun | None:
+    """How the last run ended; None where there was none, or nothing is known of it."""
+    try:
+        return read_json(path, _parse_run)
+    except errors.PolicyDamaged:
+        return None
+
+
+def _parse_run(content: t.Any) -> LastRun:  # noqa: ANN401  # what a file holds
+    try:
+        began, failed, waiting, failures = (content[field] for field in LastRun._fields)
+        return LastRun(float(began), bool(failed), int(waiting), int(failures))
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ValueError("it is no run") from exc
 
 
 def _waits(name: str) -> str:

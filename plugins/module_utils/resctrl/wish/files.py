@@ -30,9 +30,7 @@ def _switches(directory: str) -> dict[str, bool]:
     return read_json(os.path.join(directory, SWITCHES), parse_switches) or {}
 
 
-def switch(
-    changes: t.Mapping[str, bool], directory: str = DIRECTORY, *, check: bool = False
-) -> dict[str, bool | None]:
+def switch(changes: t.Mapping[str, bool], directory: str = DIRECTORY, *, check: bool = False) -> dict[str, bool | None]:
     """Note that domains (by UUID) are to be monitored, or not, whenever they run.
 
     Returns, for those of them for which that is new, what was noted before (None: nothing). With `check`, only says so.

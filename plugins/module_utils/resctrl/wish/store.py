@@ -32,16 +32,22 @@ def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
 
 
 def write_json(path: str, content: t.Mapping[str, t.Any]) -> None:
+    """Replace a file of ours, see write_text(). Mode 0600. Raises OSError."""
+    write_text(path, f"{json.dumps(content, indent=1)}\n", 0o600)
+
+
+def write_text(path: str, text: str, mode: int) -> None:
     """Replace a file: a reader sees the old one or the new one, also after a crash. Nobody else may write it meanwhile.
 
-    Mode 0600. Raises OSError.
+    Raises OSError.
     """
     temporary = f"{path}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
+        file.write(text)
         file.flush()
+        # Neither the umask nor what a run that was cut off has left decides
+        os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
     os.replace(temporary, path)
 

@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     _add_enable(choices)
     _add_disable(choices)
     _add_enforce(choices)
+    _add_metrics(choices)
     _add_verb(choices, "clear", "end all monitoring that is not libvirt's own, whatever runs", verbs.clear)
     return top_level
 
@@ -149,6 +150,13 @@ def _add_enforce(choices: _Choices) -> None:
     kinds.add_argument("--check", action="store_true", help="change nothing, and say what would be done")
     kinds.add_argument("--quiet", action="store_true", help="say only what is new since the last run")
     _add_json(enforce)
+
+
+def _add_metrics(choices: _Choices) -> None:
+    metrics = _add_verb(choices, "metrics", "print what was counted as metrics of Prometheus", verbs.metrics)
+    metrics.add_argument(
+        "--output", metavar="FILE", help="replace a file with them, for the textfile collector of node_exporter"
+    )
 
 
 def _add_domain(verb: argparse.ArgumentParser) -> None:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from resctrl import errors
+from resctrl.act import collecting, upkeep
 from resctrl.act import switch as switching
-from resctrl.act import upkeep
 from resctrl.act.declared import declarations
 from resctrl.decide.wish import Wish
 from resctrl.kernel.events import OCCUPANCY, TABLE
@@ -19,8 +20,11 @@ from resctrl.observe.host import Host, query
 from resctrl.observe.sampling import statistics
 from resctrl.tell import table
 from resctrl.tell.domains import describe_declared, describe_domain
+from resctrl.tell.exposition import exposition
+from resctrl.tell.metrics import host_facts, points
 from resctrl.tell.statistics import describe_statistics
 from resctrl.vms.files import changed_at
+from resctrl.wish.store import write_text
 
 from . import screen
 from .say import fail, fail_for, in_our_words, print_json, say, warn
@@ -172,11 +176,7 @@ def _switch(options: argparse.Namespace, wish: Wish) -> int:
 def enforce(options: argparse.Namespace) -> int:
     """Enforce the policy."""
     host = Host.of_files(options.resctrl_path)
-    if options.check:
-        outcomes = [upkeep.enforce_policy(host, check=True)]
-    else:
-        outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
-    report = upkeep.report_on(outcomes, host.resctrl)
+    report = _check(host) if options.check else _enforce(host)
     if options.json:
         _print_report(report, host.resctrl)
         return int(report.failed)
@@ -197,6 +197,21 @@ def enforce(options: argparse.Namespace) -> int:
     return int(report.failed)
 
 
+def _check(host: Host) -> upkeep.Report:
+    return upkeep.report_on([upkeep.enforce_policy(host, check=True)], host.resctrl)
+
+
+def _enforce(host: Host) -> upkeep.Report:
+    """Enforce the policy, and note for the metrics how that ended."""
+    began, report = time.time(), None
+    try:
+        outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
+        report = upkeep.report_on(outcomes, host.resctrl)
+        return report
+    finally:
+        upkeep.note_run(began, report)
+
+
 def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
     print_json(
         {
@@ -207,6 +222,23 @@ def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
             "domains": [describe_domain(result, resctrl) for result in report.last.results],
         }
     )
+
+
+def metrics(options: argparse.Namespace) -> int:
+    """What was counted, as metrics of Prometheus."""
+    host = Host.of_files(options.resctrl_path)
+    collection = collecting.collect(host)
+    facts, warnings = host_facts(host, collection)
+    text = exposition(points(collection, facts))
+    warn([*collection.warnings, *warnings])
+    if options.output is None:
+        print(text, end="")
+        return 0
+    try:
+        write_text(options.output, text, 0o644)
+    except OSError as exc:
+        return fail(f"Cannot write {options.output}: {exc.strerror}")
+    return 0
 
 
 def clear(options: argparse.Namespace) -> int:

@@ -25,13 +25,14 @@ PURE = {
     "vms.domain",
     "vms.domain_xml",
     "wish.policy",
+    "tell.exposition",
     "tell.table",
     "tell.text",
     *(f"{wing}.{path.stem}" for wing in ("decide", "judge") for path in (LIBRARY / wing).glob("*.py")),
 }
 WITHOUT_INPUT_AND_OUTPUT = {
-    *("__future__", "collections", "csv", "dataclasses", "decimal", "difflib", "fnmatch", "functools", "io", "re"),
-    *("types", "typing", "unicodedata", "xml"),
+    *("__future__", "collections", "csv", "dataclasses", "decimal", "difflib", "fnmatch", "functools", "io", "math"),
+    *("re", "types", "typing", "unicodedata", "xml"),
 }
 ROOMS = sorted(path for path in LIBRARY.rglob("*.py"))
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sum of a domain's counters is a counter: it grows, or begins anew, and a reader never sees more than was moved."""
+"""The sum of a domain's counters grows, or begins anew: a reader never sees more than was moved."""
 
 from __future__ import annotations
 

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Collecting what a host counts, time after time: what a reader that keeps a history, such as Prometheus, is told."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+from decimal import Decimal
+
+from .. import errors
+from ..decide.baselines import Baseline, Baselines, Key, follow
+from ..kernel.events import Place
+from ..kernel.preflight import missing_monitoring
+from ..observe.host import query
+from ..observe.sampling import statistics
+from ..wish.store import locked, read_json, write_json
+
+if t.TYPE_CHECKING:
+    from ..decide.outcome import Outcome
+    from ..observe.host import Host
+    from ..observe.sampling import Statistics
+
+# Gone after a reboot, as all groups are
+DIRECTORY = "/run/kvmops-resctrl"
+_BASELINES = "baselines.json"
+
+
+class Collection(t.NamedTuple):
+    """One look at a host.
+
+    `statistics`: of the domains that run.  `counters`: UUID -> (event, where it is counted) -> what it has come to
+    (see decide/baselines.py).  `began`: Unix time.  `seconds`: what the look took.
+    """
+
+    outcome: Outcome
+    statistics: list[Statistics]
+    counters: t.Mapping[str, t.Mapping[Key, Decimal]]
+    began: float
+    seconds: float
+    warnings: list[str]
+
+
+def collect(host: Host, directory: str = DIRECTORY) -> Collection:
+    """Look at a host, and note where the counters of its domains begin.
+
+    Of a host that cannot monitor there is nothing but its domains. Raises NotRoot, LockTimeout, Refused, Unreadable.
+    """
+    began, clock = time.time(), time.monotonic()
+    outcome = query(host, None)
+    running = [status for status in outcome.statuses if status.domain.active]
+    counted = [] if missing_monitoring(host.resctrl) else statistics(host.resctrl, running, None)
+    counters, warnings = _follow_all(counted, directory)
+    return Collection(outcome, counted, counters, began, time.monotonic() - clock, warnings)
+
+
+def _follow_all(counted: t.Sequence[Statistics], directory: str) -> tuple[dict[str, dict[Key, Decimal]], list[str]]:
+    path = os.path.join(directory, _BASELINES)
+    warnings: list[str] = []
+    counters: dict[str, dict[Key, Decimal]] = {}
+    kept: dict[str, Baselines] = {}
+    try:
+        os.makedirs(directory, 0o755, exist_ok=True)
+        with locked(directory):
+            before = _baselines(path, warnings)
+            for one in counted:
+                uuid = one.status.domain.uuid
+                counters[uuid], kept[uuid] = follow(None if before is None else before.get(uuid, {}), one.sample)
+            kept = {uuid: baselines for uuid, baselines in kept.items() if baselines}
+            if kept != before:
+                write_json(path, _plain(kept))
+    except OSError as exc:
+        raise errors.Refused(
+            f"Cannot note in {directory} where counters begin: {exc.strerror}",
+            path=directory,
+            hint="Is the filesystem writable?",
+        ) from exc
+    return counters, warnings
+
+
+def _baselines(path: str, warnings: list[str]) -> dict[str, Baselines] | None:
+    """What was noted the last time; None where that is damaged. It is set aside then."""
+    try:
+        return read_json(path, _parse) or {}
+    except errors.PolicyDamaged as exc:
+        os.replace(path, f"{path}.damaged")
+        warnings.append(f"{exc.message}. It was set aside as {path}.damaged, and all counters begin anew")
+        return None
+
+
+def _plain(kept: t.Mapping[str, Baselines]) -> dict[str, t.Any]:
+    return {
+        uuid: [
+            [event, *place, group, one.identity, str(one.start), str(one.last)]
+            for (event, place), groups in baselines.items()
+            for group, one in groups.items()
+        ]
+        for uuid, baselines in kept.items()
+    }
+
+
+def _parse(content: t.Any) -> dict[str, Baselines]:  # noqa: ANN401  # what a file holds
+    found: dict[str, Baselines] = {}
+    try:
+        for uuid, rows in content.items():
+            for event, resource, number, group, identity, start, last in rows:
+                baselines = found.setdefault(uuid, {}).setdefault((str(event), Place(str(resource), int(number))), {})
+                baselines[group] = Baseline(str(identity), Decimal(start), Decimal(last))
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as exc:
+        raise ValueError(f"it holds something else ({type(exc).__name__})") from exc
+    return found
