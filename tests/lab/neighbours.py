@@ -306,6 +306,12 @@ SITUATIONS = (
 )
 
 
+def situation(name: str, ceiling: float | None = 8.0) -> Situation:
+    """The one of that name. Raises ValueError if there is none."""
+    (found,) = (one for one in SITUATIONS if (one.name, one.ceiling) == (name, ceiling))
+    return found
+
+
 def table(situations: Iterable[Situation] = SITUATIONS) -> str:
     """The table of the documentation."""
     lines = ["| situation | what is found | said not to be counted |", "| --- | --- | --- |"]

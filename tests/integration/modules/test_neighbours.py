@@ -6,40 +6,18 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import json
 import re
 import time
 
 import pytest
-from cpu_limit import cpu_limit
-from emulated_host import EmulatedHost
 from modules import succeeded
-from neighbours import GB, SITUATIONS, Has, Planted
+from neighbours import GB, SITUATIONS, Has, situation
 from waiting import wait_until
 
 # What is always said not to be counted
 ALWAYS = ["host", "devices", "warm_up", "window"]
-
-
-@pytest.fixture
-def plant(tmp_path):
-    """Plants a situation on a host of its own: plant(situation) -> Planted."""
-    with contextlib.ExitStack() as limits, contextlib.ExitStack() as hosts:
-        # A cgroup can go only after the processes in it
-
-        def make(situation):
-            directory = tmp_path / "host"
-            directory.mkdir()
-            profile, *settings = situation.profile
-            host = hosts.enter_context(EmulatedHost(directory, profile, settings))
-            host.domains.have_caches(situation.caches)
-            planted = Planted(host, lambda share: str(limits.enter_context(cpu_limit(share))))
-            situation.plant(planted)
-            return planted
-
-        yield make
 
 
 def analysed(planted, ceiling=None, **options):
@@ -67,11 +45,6 @@ def places(findings):
         return "" if one["package"] is None else f"package {one['package']}"
 
     return tuple((one["kind"], one["domain"] or "", where(one)) for one in findings)
-
-
-def situation(name, ceiling=8.0):
-    (found,) = (one for one in SITUATIONS if (one.name, one.ceiling) == (name, ceiling))
-    return found
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda one: f"{one.name}, {one.ceiling}")
