@@ -19,7 +19,10 @@ from neighbours import situation
 
 @pytest.fixture(name="report")
 def report_fixture(tmp_path):
-    """Runs the playbook on a planted host: report(planted, words...) -> (status, output)."""
+    """Runs the playbook on a planted host: report(planted, words...) -> (status, output).
+
+    `broken`: the variables of a second host, if there is one.
+    """
     home, playbooks = tmp_path / "home", tmp_path / "playbooks"
     home.mkdir()
     playbooks.mkdir()
@@ -33,15 +36,16 @@ def report_fixture(tmp_path):
         "PATH": os.environ["PATH"],
     }
 
-    def run(planted, *words, reachable=True):
+    def run(planted, *words, broken=None):
         plays = yaml.safe_load((ROOT / "playbooks/report.yml").read_text(encoding="utf-8"))
         # The domains are another libvirt's than the playbook knows
         (task,) = (one for block in plays[1]["tasks"] for one in block["block"])
         task["kvmops.resctrl.resctrl_stats"]["uri"] = planted.host.domains.uri
         (playbooks / "report.yml").write_text(yaml.safe_dump(plays), encoding="utf-8")
-        inventory = "localhost," if reachable else "localhost,192.0.2.1,"
-        argv = ["env", f"--chdir={home}", sys.executable, "-m", "ansible", "playbook", "--inventory", inventory]
-        argv += ["-e", json.dumps({"ansible_connection": "local"})] if reachable else ["--timeout", "1"]
+        hosts = {"localhost": {}, **({"broken": broken} if broken else {})}
+        inventory = {"all": {"hosts": hosts, "vars": {"ansible_connection": "local"}}}
+        (home / "hosts.json").write_text(json.dumps(inventory), encoding="utf-8")
+        argv = ["env", f"--chdir={home}", sys.executable, "-m", "ansible", "playbook", "--inventory", "hosts.json"]
         argv += ["-e", f"resctrl_path={planted.host.resctrl}", "-e", "resctrl_interval=0.5", *words]
         done = subprocess.run(
             planted.host.domains.argv([*argv, str(playbooks / "report.yml")]),
@@ -65,7 +69,7 @@ def test_the_page_and_the_values_are_written_and_what_stands_out_is_said(plant, 
     assert "localhost: vm1 has a large working set: it holds 24M of the 32M of L3 cache 0 (75%)" in output
     assert sorted(path.name for path in report.home.glob("out.*")) == ["out.csv", "out.html", "out.json"]
     assert "vm1 has a large working set" in (report.home / "out.html").read_text(encoding="utf-8")
-    rows = list(csv.DictReader((report.home / "out.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((report.home / "out.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["host"], row["cache"], row["domain"], row["llc_occupancy"]) for row in rows] == [
         ("localhost", "0", "vm1", str(24 << 20)),
         ("localhost", "0", "vm2", str(3 << 20)),
@@ -78,13 +82,16 @@ def test_the_page_and_the_values_are_written_and_what_stands_out_is_said(plant, 
 
 def test_a_host_that_failed_is_on_the_page_with_the_reason(plant, report):
     planted = plant(situation("nothing at all"))
-    planted.host.domains.kill("vm1")
-    planted.host.resctrl = "/nowhere"
-    status, output = report(planted, "-e", "resctrl_output=out.html")
+    status, output = report(planted, "-e", "resctrl_output=out.html", broken={"ansible_python_interpreter": "/nowhere"})
+    assert status == 2
     told = json.loads((report.home / "out.json").read_text(encoding="utf-8"))
-    if status == 0:
-        assert told["hosts"]["localhost"]["findings"][0]["kind"] == "nothing_stands_out"
-    assert "The page is" in output
+    assert [one["kind"] for one in told["hosts"]["localhost"]["findings"]] == ["nothing_stands_out"]
+    (reason,) = told["failed"].values()
+    assert "/nowhere" in reason
+    page = (report.home / "out.html").read_text(encoding="utf-8")
+    assert '<b id="hosts">1</b>' in page
+    assert '<b id="failed">1</b>' in page
+    assert "broken: " in output
 
 
 @pytest.mark.parametrize(
@@ -102,4 +109,4 @@ def test_what_is_wrong_is_refused_before_anything_is_done(plant, report, word, s
     status, output = report(planted, "-e", word)
     assert status == 2
     assert says in " ".join(output.split())
-    assert planted.host.control.log("read") == [] or not list(report.home.glob("*.html"))
+    assert list(report.home.glob("*.html")) == []

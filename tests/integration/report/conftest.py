@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A headless Chromium without a network of its own, a fresh profile for each test."""
+"""A headless Chromium with a fresh profile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ class Browser:
         self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
 
     def show(self, path):
-        """Open a file."""
+        """Open a file, with nothing of what was before: neither requests and messages nor another screen."""
+        self.driver.get("about:blank")
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+        for kind in ("browser", "performance"):
+            self.driver.get_log(kind)
         self.driver.get(f"file://{path}")
         return self
 
@@ -72,9 +77,9 @@ class Browser:
         )
 
 
-@pytest.fixture
-def browser(tmp_path):
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
     """The browser; it is closed at the end."""
-    found = Browser(tmp_path / "profile")
+    found = Browser(tmp_path_factory.mktemp("browser"))
     yield found
     found.driver.quit()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page of the report as a browser shows it: it says what was put in, asks for nothing, and fits where it is read."""
+"""The page of the report as a browser shows it: it says what was put in, asks for nothing, and fits the screen."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def test_its_numbers_are_those_that_were_put_in(browser, write):
     expected = [(row["host"], row["domain"], *(row[column] for column in columns)) for row in share(stats)]
     found = [(host, domain, *map(float, numbers)) for host, domain, *numbers in shown]
     assert sorted(found) == sorted(expected)
-    assert browser.run("return [...document.querySelectorAll('#failures td')].map(one => one.textContent)") == [
-        *FAILED.items().__iter__().__next__()
-    ]
+    ((host, reason),) = FAILED.items()
+    failures = browser.run("return [...document.querySelectorAll('#failures td')].map(one => one.textContent)")
+    assert failures == [host, reason]
 
 
 def test_what_stands_out_is_there_with_the_reason_and_what_speaks_against_it(browser, write):
@@ -100,8 +100,16 @@ def test_a_name_is_a_name_and_nothing_else(browser, write):
             one["name"] = HOSTILE if one["name"] == name else one["name"]
     fact["findings"] = [
         {
-            "domain": HOSTILE, "uuid": "u", "kind": "streams", "cache": 0, "package": 0, "since": "now",
-            "numbers": {"share": 0.5}, "confidence": "low", "msg": HOSTILE, "against": [HOSTILE],
+            "domain": HOSTILE,
+            "uuid": "u",
+            "kind": "streams",
+            "cache": 0,
+            "package": 0,
+            "since": "now",
+            "numbers": {"share": 0.5},
+            "confidence": "low",
+            "msg": HOSTILE,
+            "against": [HOSTILE],
         }
     ]
     path = write({HOSTILE: fact}, {HOSTILE: HOSTILE})
