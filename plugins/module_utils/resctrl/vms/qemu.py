@@ -30,9 +30,9 @@ if t.TYPE_CHECKING:
 # package the kernel says that the file was deleted
 _PROGRAM = re.compile(r"(?:.*/)?(?:\.?qemu-system-[^/]+|qemu-kvm|kvm|qemu)(?: \(deleted\))?", re.DOTALL)
 _FIELDS = re.compile(r"^(PPid|Uid):\s*(.*)$", re.MULTILINE)
-# User ids of system accounts: those below the persons' (login.defs(5)), and those that systemd and distributions give to
-# services (systemd's UIDS-GIDS; Debian's libvirt-qemu is 64055) and to nobody. What is above that a user may get for
-# containers (subuid(5))
+# User ids of system accounts: those below the persons' (login.defs(5)), and those that systemd and distributions give
+# to services (systemd's UIDS-GIDS; Debian's libvirt-qemu is 64055) and to nobody. What is above that a user may get
+# for containers (subuid(5))
 _SYSTEM_IDS = (range(1000), range(61184, 65535))
 # As long as a file's name can be, and so every name that libvirt accepts
 _LONGEST_NAME = 255
