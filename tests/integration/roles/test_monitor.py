@@ -14,6 +14,7 @@ import time
 import typing as t
 
 import pytest
+from hypervisor import bring_up
 from waiting import wait_until
 
 from hosts import Host, Lab, domain_xml
@@ -56,7 +57,7 @@ Play = dict[str, t.Any]
 def host() -> Iterator[Host]:
     """A full host on which vm3 runs."""
     with Lab() as lab:
-        host = lab.up("t-monitor", full=True)
+        host = bring_up(lab, "monitor", full=True)
         for name, uuid in UUIDS.items():
             host.define(domain_xml(name, uuid=uuid, kvm=host.has_kvm()))
         host.start("vm3")
