@@ -19,6 +19,8 @@ packages=(
     qemu-system-x86 systemd systemd-container systemd-sysv
     # Hosts of other releases.
     mmdebstrap
+    # The page of the report, as a browser shows it.
+    chromium chromium-driver fonts-dejavu-core
 )
 # What reads the metrics. Their services are for nobody: the tests start what they need themselves.
 readers=(prometheus prometheus-alertmanager prometheus-libvirt-exporter prometheus-node-exporter)
