@@ -58,7 +58,7 @@ _resctrl_mon() {
             return
             ;;
         --interval) return ;;
-        --sort) words='name cache total local' ;;
+        --sort) words='name cache total local watts' ;;
         --scope) words='vcpus domain' ;;
         *)
             if [[ $word == -* ]]; then

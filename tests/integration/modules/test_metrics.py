@@ -150,3 +150,43 @@ def test_what_was_noted_of_counters_and_is_damaged_is_set_aside_and_said(two):
     status, text, errors = two.agent.run("metrics")
     assert (status, "It was set aside as /run/kvmops-resctrl/baselines.json.damaged" in errors) == (0, True)
     assert Told(text).of(MOVED, "cache_id", scope="total") == {"0": 0, "1": 0}
+
+
+# -- telemetry of packages ---------------------------------------------------------------------------------------------
+
+JOULES = "libvirt_domain_core_energy_joules_total"
+
+
+def test_telemetry_begins_at_0_whatever_the_former_owner_of_the_rmid_had(make_host, make_agent, tell):
+    host = make_host("intel-aet", "l3_ids=0,1")
+    group = host.enable(host.domains.add("vm3"))
+    host.control.set(group, 0, "core_energy", 1000.5)
+    agent = make_agent(host)
+    assert tell(agent).of(JOULES, "package", domain="vm3")["0"] == 0
+    host.control.set(group, 0, "core_energy", 1002.75)
+    assert tell(agent).of(JOULES, "package", domain="vm3")["0"] == pytest.approx(2.25, abs=2e-6)
+    host.run("resctrl_mon", name="vm3", state="disabled")
+    host.control.set(host.enable(host.domains["vm3"]), 0, "core_energy", 5000)
+    assert tell(agent).of(JOULES, "package", domain="vm3")["0"] == 0
+
+
+def test_every_other_event_of_a_package_has_the_kernels_name(make_host, make_agent, tell):
+    host = make_host("intel-aet", "l3_ids=0,1")
+    group = host.enable(host.domains.add("vm3"))
+    events = ("stalls_llc_hit", "c1_res", "unhalted_core_cycles", "stalls_llc_miss", "c6_res", "unhalted_ref_cycles")
+    for event in ("activity", *events, "uops_retired"):
+        host.control.set(group, 1, event, 5)
+    told = tell(make_agent(host))
+    for name in ("core_activity_farads", *events, "uops_retired"):
+        assert told.of(f"libvirt_domain_{name}_total", "package") == {"1": 0}, name
+
+
+# -- events that count something else ----------------------------------------------------------------------------------
+
+
+def test_an_event_that_was_configured_otherwise_is_told(make_host, make_agent, tell):
+    host = make_host("amd-bmec", "l3_ids=0,1")
+    (host.seen() / "info/L3_MON/mbm_local_bytes_config").write_text("1=0x1\n")
+    told = tell(make_agent(host))
+    assert told.of("resctrl_event_configured", "cache_id", event="mbm_local_bytes") == {"1": 1}
+    assert told["resctrl_monitoring_problems"] == 1

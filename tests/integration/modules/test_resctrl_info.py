@@ -10,6 +10,10 @@ import pathlib
 import pytest
 
 EVENTS = ["llc_occupancy", "mbm_total_bytes", "mbm_local_bytes"]
+TELEMETRY = [
+    *("core_energy", "activity", "stalls_llc_hit", "c1_res", "unhalted_core_cycles"),
+    *("stalls_llc_miss", "c6_res", "unhalted_ref_cycles", "uops_retired"),
+]
 
 
 def statuses(host, **options):
@@ -117,6 +121,10 @@ def test_everything_that_is_said_of_a_host(host):
         "mounted": True,
         "mount_options": host_part(host)["mount_options"],
         "features": EVENTS,
+        "events": [
+            {"name": name, "resource": "L3", "unit": "bytes", "kind": kind, "configuration": None}
+            for name, kind in zip(EVENTS, ("gauge", "counter", "counter"), strict=True)
+        ],
         "rmids": {
             "total": 32,
             "used": 1,
@@ -140,7 +148,7 @@ def test_everything_that_is_said_of_a_host(host):
         ("monitor-only", {"supported": True, "features": EVENTS, "problems": []}),
         ("wide-ids", {"caches": [{"id": cache, "size": None} for cache in (8, 9, 10, 112)]}),
         ("snc", {"supported": True, "rmids": 32}),
-        ("intel-aet", {"supported": True, "features": EVENTS, "problems": []}),
+        ("intel-aet", {"supported": True, "features": [*EVENTS, *TELEMETRY], "problems": [], "rmids": 32}),
         ("no-mbm", {"supported": True, "features": EVENTS[:1]}),
         ("no-cmt", {"supported": True, "features": EVENTS[1:]}),
         ("alloc-only", {"supported": False, "mounted": True, "features": [], "caches": [], "rmids": 0}),

@@ -65,6 +65,7 @@ def test_every_value_of_a_domain(host, vm3):
             "reason": None,
             "reasons": {},
             "partial": {},
+            "configured": {},
             "caches": [
                 {
                     "id": host.cache,
@@ -73,6 +74,7 @@ def test_every_value_of_a_domain(host, vm3):
                     "mbm_local_bytes": 750000,
                     "reasons": {},
                     "partial": {},
+                    "configured": {},
                 }
             ],
             "packages": [],

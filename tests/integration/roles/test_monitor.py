@@ -34,6 +34,8 @@ EVERYTHING = (LIBRARY, COMMAND, "/etc/kvmops-resctrl", SERVICE, "/run/kvmops-res
 
 # Looks that a run may take at once, before it looks once a second
 AT_ONCE = 5
+# Each look that changes something looks again: under the lock, and when it is done
+AGAIN = 2
 # Rewrites the status file of vm3 20 times a second for 20 seconds, in libvirt's way
 STORM = """
 import os, time
@@ -242,7 +244,8 @@ def test_a_storm_of_changes_costs_a_look_a_second_and_hides_no_change(host, appl
     host.run(["rm", drop_in])
     host.run(["systemctl", "daemon-reload"])
     many = len(host.run(["cat", runs]).stdout.split())
-    assert looks <= lasted + many * AT_ONCE
+    # vm5 came and went. Without a limit there would be a look for each change, about 400
+    assert looks <= lasted + many * AT_ONCE + 2 * AGAIN
     # One follows the storm itself, the others what came after it
     assert many <= 4
     assert state(host, "kvmops-resctrl.path") == "active"

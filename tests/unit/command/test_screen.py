@@ -17,7 +17,7 @@ from resctrl.decide.samples import Part, Sample
 from resctrl.decide.snapshot import Snapshot
 from resctrl.decide.status import DomainStatus
 from resctrl.errors import NotMounted
-from resctrl.kernel.events import EVENTS, Value
+from resctrl.kernel.events import EVENTS, L3, L3_EVENTS, PACKAGE, Place, Value, event_of
 from resctrl.kernel.groups import ROOT, group_for
 from resctrl.observe.sampling import Statistics
 from resctrl.tell.text import columns
@@ -58,12 +58,26 @@ class Window:
         return self.keys.pop(0) if self.keys else ord("q")
 
 
-def counted(name, occupancy, number=1):
+def counted(name, occupancy, number=1, watts=None):
+    """The statistics of a domain; with `watts`, on a host with telemetry, between two looks."""
     uuid = f"00000000-0000-4000-8000-{number:012d}"
     group = group_for(uuid, ROOT)
     values = dict(zip(EVENTS, (Value(occupancy), Value(1), Value(1))))
-    sample = Sample({group: Part({0: values}, "1")}, {group: "1"}, EVENTS, 1.0)
-    return Statistics(DomainStatus(Domain(name, uuid, True), enabled=True, groups=(group,)), sample)
+    sample = Sample({group: Part({Place(L3, 0): values}, "1")}, {group: "1"}, L3_EVENTS, 1.0)
+    status = DomainStatus(Domain(name, uuid, True), enabled=True, groups=(group,))
+    if watts is None:
+        return Statistics(status, sample)
+    there = (*L3_EVENTS, event_of("core_energy", PACKAGE))
+    before, now = (
+        Sample(
+            {group: Part({Place(L3, 0): values, Place(PACKAGE, 0): {"core_energy": Value(joules)}}, "1")},
+            {group: "1"},
+            there,
+            seconds,
+        )
+        for joules, seconds in ((5, 1.0), (5 + watts, 2.0))
+    )
+    return Statistics(status, now, before)
 
 
 def live(window, names=("vm1", "vm2"), **options):
@@ -135,6 +149,25 @@ def test_keys_sort_and_go_back_to_the_top():
     one.take(ord("n"), 20)
     one.draw()
     assert (one.sort, shown(window)[1].split()[0]) == ("name", "vm000")
+
+
+def test_where_energy_is_counted_a_key_sorts_by_watts():
+    window = Window(width=100)
+    one = live(window)
+    one.draw()
+    assert "w)atts" not in shown(window)[-1]
+    one.counted = [counted("a", 9, 1, watts=10), counted("b", 1, 2, watts=30), counted("", 20, 3, watts=100)]
+    one.take(ord("w"), 20)
+    one.draw()
+    head, *domains, keys = shown(window)
+    assert head.endswith("WATTS*")
+    assert [(line.split()[0], line.split()[-1]) for line in domains] == [
+        ("b", "30.0"),
+        ("a", "10.0"),
+        ("(sum)", "40.0"),
+        ("(the", "60.0"),
+    ]
+    assert keys.endswith("w)atts")
 
 
 def test_other_keys_and_a_new_size_draw_it_anew():

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from .. import errors
 from ..decide.baselines import Baseline, Baselines, Key, follow
+from ..kernel.events import Place
 from ..kernel.preflight import missing_monitoring
 from ..observe.host import query
 from ..observe.sampling import statistics
@@ -90,7 +91,7 @@ def _baselines(path: str, warnings: list[str]) -> dict[str, Baselines] | None:
 def _plain(kept: t.Mapping[str, Baselines]) -> dict[str, t.Any]:
     return {
         uuid: [
-            [event, place, group, one.identity, str(one.start), str(one.last)]
+            [event, *place, group, one.identity, str(one.start), str(one.last)]
             for (event, place), groups in baselines.items()
             for group, one in groups.items()
         ]
@@ -102,8 +103,8 @@ def _parse(content: t.Any) -> dict[str, Baselines]:  # noqa: ANN401  # what a fi
     found: dict[str, Baselines] = {}
     try:
         for uuid, rows in content.items():
-            for event, place, group, identity, start, last in rows:
-                baselines = found.setdefault(uuid, {}).setdefault((str(event), int(place)), {})
+            for event, resource, number, group, identity, start, last in rows:
+                baselines = found.setdefault(uuid, {}).setdefault((str(event), Place(str(resource), int(number))), {})
                 baselines[group] = Baseline(str(identity), Decimal(start), Decimal(last))
     except (AttributeError, TypeError, ValueError, ArithmeticError) as exc:
         raise ValueError(f"it holds something else ({type(exc).__name__})") from exc

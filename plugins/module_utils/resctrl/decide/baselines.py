@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from decimal import Decimal
 
-from ..kernel.events import BANDWIDTH
+from ..kernel.events import L3, Place, Value
 
 if t.TYPE_CHECKING:
     from ..kernel.groups import Group
@@ -64,29 +64,31 @@ def is_worth_keeping(now: t.Mapping[str, Baseline]) -> bool:
     return len(now) > 1 or any(one.start for one in now.values())
 
 
-# The counters of a domain: (event, where it is counted) -> group -> what belongs to it
-Key = t.Tuple[str, int]
+# A counter of a domain: the event, and where it is counted
+Key = t.Tuple[str, Place]
+# The counters of a domain -> group -> where it begins
 Baselines = t.Dict[Key, t.Dict[str, Baseline]]
 
 
 def readings(sample: Sample) -> dict[Key, dict[str, Reading]]:
     """What each group of a domain shows for each counter of it. One of which a part is not known is left out."""
     found: dict[Key, dict[str, Reading]] = {}
-    caches = {cache for part in sample.parts.values() for cache in part.caches}
-    for key in ((event, cache) for event in BANDWIDTH for cache in sorted(caches)):
-        of_groups = {group.path: _reading(sample, group, *key) for group in sample.parts}
-        known = {path: one for path, one in of_groups.items() if one is not None}
-        if len(known) == len(of_groups):
-            found[key] = known
+    places = sorted({place for part in sample.parts.values() for place in part.places})
+    for event in sample.counters:
+        for place in (one for one in places if one.resource == event.resource):
+            of_groups = {group.path: _reading(sample, group, place, event.name) for group in sample.parts}
+            known = {path: one for path, one in of_groups.items() if one is not None}
+            if len(known) == len(of_groups):
+                found[event.name, place] = known
     return found
 
 
-def _reading(sample: Sample, group: Group, event: str, cache: int) -> Reading | None:
-    values = sample.parts[group].caches.get(cache)
-    identity = sample.counter(group, cache, event)
-    if values is None or values[event].number is None or identity[0] is None:
+def _reading(sample: Sample, group: Group, place: Place, event: str) -> Reading | None:
+    value = sample.parts[group].places.get(place, {}).get(event, Value())
+    identity = sample.counter(group, place, event)
+    if value.number is None or identity[0] is None:
         return None
-    return Reading(Decimal(str(values[event].number)), " ".join(map(str, identity)))
+    return Reading(Decimal(value.number), " ".join(map(str, identity)))
 
 
 def follow(before: Baselines | None, sample: Sample) -> tuple[dict[Key, Decimal], Baselines]:
@@ -94,9 +96,10 @@ def follow(before: Baselines | None, sample: Sample) -> tuple[dict[Key, Decimal]
 
     `before`: what was kept; None where that is lost, so that all counters begin anew.
     """
-    known, at_zero = before or {}, before is not None
-    now = {key: carry_on(known.get(key, {}), one, at_zero) for key, one in readings(sample).items()}
-    kept = {**known, **now}
-    return {key: total(one) for key, one in now.items()}, {
-        key: one for key, one in kept.items() if is_worth_keeping(one)
+    known = before or {}
+    now = {
+        key: carry_on(known.get(key, {}), one, begins_at_zero=before is not None and key[1].resource == L3)
+        for key, one in readings(sample).items()
     }
+    kept = {key: one for key, one in {**known, **now}.items() if is_worth_keeping(one)}
+    return {key: total(one) for key, one in now.items()}, kept

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From what was read of a domain's groups to its values, sums and rates: nothing twice, nothing invented. Pure.
 
-Values and rates are judged for each group and each cache first. A sum is made of what is left.
+Values and rates are judged for each group and each place (a cache, a package) first. A sum is made of what is left.
 """
 
 from __future__ import annotations
@@ -9,44 +9,70 @@ from __future__ import annotations
 import types
 import typing as t
 
-from ..kernel.events import BANDWIDTH, EVENTS, GONE, RESET, UNSUPPORTED, Sum, Value, Values, add
+from ..kernel.events import (
+    ALL_CACHES,
+    COUNTER,
+    CYCLES,
+    GONE,
+    IDLE,
+    RESET,
+    STALLS,
+    UNSUPPORTED,
+    Event,
+    Place,
+    Sum,
+    Value,
+    Values,
+    add,
+    difference,
+    told,
+)
 
 if t.TYPE_CHECKING:
     from ..kernel.groups import Group
 
 
 class Part(t.NamedTuple):
-    """What one group showed: L3 cache id -> event -> value, its generation, and why a cache that is not there is not.
+    """What one group showed: place -> event -> value, its generation, and why a place that is not there is not.
 
-    A group that is gone shows no cache at all.
+    A group that is gone shows no place at all.
     """
 
-    caches: t.Mapping[int, Values]
+    places: t.Mapping[Place, Values]
     generation: str | None
     reason: str = GONE
+
+    def of(self, resource: str) -> list[Values]:
+        """What it showed in each place of a resource."""
+        return [values for place, values in self.places.items() if place.resource == resource]
 
 
 class Sample(t.NamedTuple):
     """What the groups of one domain showed at one moment.
 
     `parts`: the groups to be added up.  `generations`: that of each group, those inside of another included.
-    `events`: those that the hardware has.  `seconds`: when, on the monotonic clock: only differences mean something.
-    `reason`: why there is nothing at all, "" if there is.  `caches`: the generation of each cache's counters.
-    `configured`: event -> cache id (-1: all) -> what it counts there, where that can be changed.
+    `events`: those that the host has.  `seconds`: when, on the monotonic clock: only differences mean something.
+    `reason`: why there is nothing at all, "" if there is.  `places`: the generation of each place's counters.
+    `configured`: event -> L3 cache id (ALL_CACHES: all) -> what it counts there, where that can be changed.
     """
 
     parts: t.Mapping[Group, Part]
     generations: t.Mapping[Group, str | None]
-    events: t.Sequence[str]
+    events: t.Sequence[Event]
     seconds: float
     reason: str = ""
-    caches: t.Mapping[int, str] = types.MappingProxyType({})
+    places: t.Mapping[Place, str] = types.MappingProxyType({})
     configured: t.Mapping[str, t.Mapping[int, str]] = types.MappingProxyType({})
 
-    def counter(self, group: Group, cache: int, event: str) -> tuple[str | None, ...]:
+    @property
+    def counters(self) -> list[Event]:
+        """The events that have rates."""
+        return [event for event in told(self.events) if event.kind == COUNTER]
+
+    def counter(self, group: Group, place: Place, event: str) -> tuple[str | None, ...]:
         """What tells one counter from another that is read from the same file later."""
         masks = self.configured.get(event, {})
-        return (self.parts[group].generation, self.caches.get(cache), masks.get(cache, masks.get(-1)))
+        return (self.parts[group].generation, self.places.get(place), masks.get(place.id, masks.get(ALL_CACHES)))
 
 
 def outermost(groups: t.Iterable[Group]) -> list[Group]:
@@ -55,95 +81,129 @@ def outermost(groups: t.Iterable[Group]) -> list[Group]:
     return sorted(group for group in every if not group.mon or group.parent not in every)
 
 
-def per_cache(sample: Sample) -> dict[int, dict[str, Sum]]:
-    """L3 cache id -> event -> the sum over the domain's groups."""
-    ids = sorted({cache for part in sample.parts.values() for cache in part.caches})
+def per_place(sample: Sample, resource: str) -> dict[int, dict[str, Sum]]:
+    """Id of a cache or package -> event -> the sum over the domain's groups."""
+    places = sorted({place for part in sample.parts.values() for place in part.places if place.resource == resource})
     return {
-        cache: {
-            event: add([part.caches[cache][event] for part in sample.parts.values() if cache in part.caches])
-            for event in EVENTS
+        place.id: {
+            event.name: add([part.places[place][event.name] for part in sample.parts.values() if place in part.places])
+            for event in told(sample.events)
+            if event.resource == resource
         }
-        for cache in ids
+        for place in places
     }
 
 
 def totals(sample: Sample) -> dict[str, Sum]:
-    """Event -> the sum over the domain's groups and caches."""
+    """Event -> the sum over the domain's groups and over caches or packages."""
     if sample.reason:
-        return {event: Sum(Value(None, sample.reason)) for event in EVENTS}
-    return {event: _total(sample, event) for event in EVENTS}
+        return {event.name: Sum(Value(None, sample.reason)) for event in told(sample.events)}
+    return {event.name: _total(sample, event) for event in told(sample.events)}
 
 
-def _total(sample: Sample, event: str) -> Sum:
+def _total(sample: Sample, event: Event) -> Sum:
     if event not in sample.events:
         return Sum(Value(None, UNSUPPORTED))
-    values = [value for part in sample.parts.values() for value in _values(part, event)]
-    return add(values)
+    return add([value for part in sample.parts.values() for value in _values(part, event)])
 
 
-def _values(part: Part, event: str) -> list[Value]:
-    """The values of a group. Of one that shows no cache at all it is unknown what it counted."""
-    return [values[event] for values in part.caches.values()] or [_nothing(part)]
+def _values(part: Part, event: Event) -> list[Value]:
+    """The values of a group. Of one that shows no place at all it is unknown what it counted."""
+    return [values[event.name] for values in part.of(event.resource)] or [_nothing(part)]
 
 
 class Rates(t.NamedTuple):
-    """Bytes per second between two samples, `seconds` apart: for each cache, and in all. Only counters have rates."""
+    """An event's unit per second between two samples, `seconds` apart: for each place, and in all. Of counters only."""
 
     seconds: float
-    caches: t.Mapping[int, t.Mapping[str, Sum]]
+    places: t.Mapping[Place, t.Mapping[str, Sum]]
     totals: t.Mapping[str, Sum]
+
+    def of(self, resource: str) -> dict[int, t.Mapping[str, Sum]]:
+        """Id of a cache or package -> event -> its rate."""
+        return {place.id: sums for place, sums in self.places.items() if place.resource == resource}
 
 
 def rates(first: Sample, second: Sample) -> Rates:
     """The rates between two samples of one domain. An event has one only where both values are of the same counter."""
     seconds = second.seconds - first.seconds
     if second.reason or first.reason:
-        nothing = {event: Sum(Value(None, second.reason or first.reason)) for event in BANDWIDTH}
+        nothing = {event.name: Sum(Value(None, second.reason or first.reason)) for event in second.counters}
         return Rates(seconds, {}, nothing)
     groups = sorted({*first.parts, *second.parts})
     found = {
-        (group, cache): {event: _rate(first, second, group, cache, event) for event in BANDWIDTH}
-        for group in groups
-        for cache in _caches(first, second, group)
+        event: {
+            (group, place): _rate(first, second, group, place, event)
+            for group in groups
+            for place in _places(first, second, group, event)
+        }
+        for event in second.counters
     }
-    ids = sorted({cache for _group, cache in found})
-    caches = {
-        cache: {event: add([rates[event] for (_g, one), rates in found.items() if one == cache]) for event in BANDWIDTH}
-        for cache in ids
+    places: dict[Place, dict[str, Sum]] = {}
+    for event, values in found.items():
+        for place in sorted({place for _group, place in values}):
+            sums = places.setdefault(place, {})
+            sums[event.name] = add([value for (_group, one), value in values.items() if one == place])
+    total = {
+        event.name: add([*values.values(), *_vanished(first, second, groups, event)]) for event, values in found.items()
     }
-    vanished = [_nothing(second.parts.get(group)) for group in groups if not _caches(first, second, group)]
-    total = {event: add([rates[event] for rates in found.values()] + vanished) for event in BANDWIDTH}
-    return Rates(seconds, caches, total)
+    return Rates(seconds, places, total)
 
 
-def _caches(first: Sample, second: Sample, group: Group) -> list[int]:
-    """The caches that a group showed in either sample."""
+def _places(first: Sample, second: Sample, group: Group, event: Event) -> list[Place]:
+    """The places of an event that a group showed in either sample."""
     parts = [sample.parts[group] for sample in (first, second) if group in sample.parts]
-    return sorted({cache for part in parts for cache in part.caches})
+    return sorted({place for part in parts for place in part.places if place.resource == event.resource})
 
 
-def _rate(first: Sample, second: Sample, group: Group, cache: int, event: str) -> Value:
-    """Bytes per second of one group on one cache.
+def _vanished(first: Sample, second: Sample, groups: t.Iterable[Group], event: Event) -> list[Value]:
+    """Of each group that showed no place of an event, why."""
+    return [_nothing(second.parts.get(group)) for group in groups if not _places(first, second, group, event)]
+
+
+def _rate(first: Sample, second: Sample, group: Group, place: Place, event: Event) -> Value:
+    """What one group counted per second in one place.
 
     None where a value is missing, where it is not the same counter any more, or where the counter went backwards, as it
     does when the kernel resets it.
     """
-    before, after = _value(first, group, cache, event), _value(second, group, cache, event)
+    before, after = _value(first, group, place, event), _value(second, group, place, event)
     if after.number is None or before.number is None:
         return Value(None, after.reason or before.reason)
-    seconds = second.seconds - first.seconds
-    counter = second.counter(group, cache, event)
-    same = counter == first.counter(group, cache, event) and counter[0] is not None
-    if not same or after.number < before.number or seconds <= 0:
+    seconds, counted = second.seconds - first.seconds, difference(after.number, before.number)
+    counter = second.counter(group, place, event.name)
+    same = counter == first.counter(group, place, event.name) and counter[0] is not None
+    if not same or counted < 0 or seconds <= 0:
         return Value(None, RESET)
-    return Value((after.number - before.number) / seconds)
+    return Value(counted / seconds)
 
 
-def _value(sample: Sample, group: Group, cache: int, event: str) -> Value:
+def _value(sample: Sample, group: Group, place: Place, event: Event) -> Value:
     part = sample.parts.get(group)
-    return part.caches[cache][event] if part and cache in part.caches else _nothing(part)
+    # An event that another kernel brought in between (resctrl was mounted anew) has no earlier value
+    return part.places[place].get(event.name, _nothing(part)) if part and place in part.places else _nothing(part)
 
 
 def _nothing(part: Part | None) -> Value:
-    """The value on a cache that a group did not show."""
+    """The value in a place that a group did not show."""
     return Value(None, part.reason if part else GONE)
+
+
+def named(sums: t.Mapping[str, Sum]) -> dict[str, Sum]:
+    """Rates by the names that they are told under, and what is made of them. `sums`: event -> its rate.
+
+    stalls_llc_miss_fraction: in how many of the cycles in which a core works it waits for memory.
+    """
+    found = {f"{event}_per_second": one for event, one in sums.items()}
+    if STALLS in sums and CYCLES in sums:
+        found[f"{STALLS}_fraction"] = _fraction(sums[STALLS].value, sums[CYCLES].value)
+    return found
+
+
+def _fraction(part: Value, whole: Value) -> Sum:
+    """Unknown where one of them is, or where there was nothing to be a part of."""
+    if part.number is None or whole.number is None:
+        return Sum(Value(None, part.reason or whole.reason))
+    if not whole.number:
+        return Sum(Value(None, IDLE))
+    return Sum(Value(float(part.number) / float(whole.number)))

@@ -8,7 +8,21 @@ import os
 import re
 import typing as t
 
-from .events import BANDWIDTH, ERROR, EVENTS, GONE, UNASSIGNED, UNSUPPORTED, Value, Values, parse_value
+from .events import (
+    BANDWIDTH,
+    ERROR,
+    GONE,
+    L3,
+    PACKAGE,
+    UNASSIGNED,
+    UNSUPPORTED,
+    Event,
+    Place,
+    Value,
+    Values,
+    parse_value,
+    told,
+)
 from .files import read_text
 from .groups import ROOT
 
@@ -16,7 +30,7 @@ if t.TYPE_CHECKING:
     from .filesystem import Resctrl
     from .groups import Group
 
-_CACHE_DIRECTORY = re.compile(r"mon_L3_([0-9]+)")
+_DIRECTORY = re.compile(f"mon_({L3}|{PACKAGE})_([0-9]+)")
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 
 
@@ -33,17 +47,21 @@ def read_counter(directory: str, event: str) -> Value:
 
 def cache_directories(resctrl: Resctrl, group: Group = ROOT) -> dict[int, str]:
     """L3 cache id -> its directory in `group`, in the order of the ids; empty where they cannot be listed."""
+    return {place.id: path for place, path in _directories_if_any(resctrl, group).items() if place.resource == L3}
+
+
+def _directories_if_any(resctrl: Resctrl, group: Group) -> dict[Place, str]:
     try:
-        return _cache_directories(resctrl, group)
+        return _directories(resctrl, group)
     except OSError:
         return {}
 
 
-def _cache_directories(resctrl: Resctrl, group: Group) -> dict[int, str]:
-    """The same; empty where the group is gone. Raises OSError.
+def _directories(resctrl: Resctrl, group: Group) -> dict[Place, str]:
+    """Cache or package -> its directory in `group`, in their order; empty where the group is gone. Raises OSError.
 
     Ids are sparse, come and go with CPU hot-plug and are zero-padded (mon_L3_08 is 8, not a bad octal number).
-    Directories of other resources (mon_PERF_PKG_NN) are not caches.
+    Directories of other resources are not read.
     """
     try:
         names = os.listdir(resctrl.path(group, "mon_data"))
@@ -51,18 +69,23 @@ def _cache_directories(resctrl: Resctrl, group: Group) -> dict[int, str]:
         if exc.errno not in _GONE:
             raise
         names = []
-    matches = [(name, _CACHE_DIRECTORY.fullmatch(name)) for name in names]
-    found = {int(match.group(1), 10): resctrl.path(group, "mon_data", name) for name, match in matches if match}
+    matches = [(name, _DIRECTORY.fullmatch(name)) for name in names]
+    found = {
+        Place(match.group(1), int(match.group(2), 10)): resctrl.path(group, "mon_data", name)
+        for name, match in matches
+        if match
+    }
     return dict(sorted(found.items()))
 
 
-def cache_generations(resctrl: Resctrl) -> dict[int, str]:
-    """L3 cache id -> what changes when its counters begin anew, because its CPUs went offline and came back.
+def place_generations(resctrl: Resctrl) -> dict[Place, str]:
+    """Cache or package -> what changes when its counters begin anew, because its CPUs went offline and came back.
 
     The kernel makes the directories of such a cache, and of such a sub-NUMA node (mon_sub_L3_NN), anew in every group:
-    the root's are looked at for all groups.
+    the root's are looked at for all groups. A package may go on from where it was. Nothing here tells, so it is treated
+    like a cache.
     """
-    return {cache: _generation(path) for cache, path in cache_directories(resctrl).items()}
+    return {place: _generation(path) for place, path in _directories_if_any(resctrl, ROOT).items()}
 
 
 def _generation(directory: str) -> str:
@@ -75,28 +98,34 @@ def _generation(directory: str) -> str:
 
 
 def read_group(
-    resctrl: Resctrl, group: Group, features: t.Container[str], assignable: bool = False
-) -> dict[int, Values]:
-    """L3 cache id -> the value of each event; empty if the group is gone. `features`: the events that there are.
+    resctrl: Resctrl, group: Group, events: t.Sequence[Event], assignable: bool = False
+) -> dict[Place, Values]:
+    """Cache or package -> event -> its value; empty if the group is gone. `events`: those that the host has.
 
     With `assignable` counters, a CTRL_MON group without one of its own reads the number of a MON group below it, which
     says nothing about its own threads (kernel 7.3): its assignments tell.
-    Raises OSError if the caches of a group that is there cannot be listed.
+    Raises OSError if the places of a group that is there cannot be listed.
     """
+    of_resource = {
+        resource: [event for event in told(events) if event.resource == resource] for resource in (L3, PACKAGE)
+    }
     values = {
-        cache: {event: read_counter(path, event) if event in features else Value(None, UNSUPPORTED) for event in EVENTS}
-        for cache, path in _cache_directories(resctrl, group).items()
+        place: {
+            event.name: read_counter(path, event.name) if event in events else Value(None, UNSUPPORTED)
+            for event in of_resource[place.resource]
+        }
+        for place, path in _directories(resctrl, group).items()
     }
     if assignable and not group.mon:
         _doubt(values, assignments(resctrl, group))
     return values
 
 
-def _doubt(values: dict[int, Values], assigned: t.Mapping[str, t.Container[int]]) -> None:
+def _doubt(values: dict[Place, Values], assigned: t.Mapping[str, t.Container[int]]) -> None:
     """Take the numbers back that are not the group's own."""
-    for cache, events in values.items():
-        for event in BANDWIDTH:
-            if events[event].number is not None and cache not in assigned.get(event, ()):
+    for place, events in values.items():
+        for event in BANDWIDTH if place.resource == L3 else ():
+            if events[event].number is not None and place.id not in assigned.get(event, ()):
                 events[event] = Value(None, UNASSIGNED)
 
 

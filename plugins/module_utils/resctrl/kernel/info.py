@@ -8,7 +8,7 @@ import os
 import re
 import typing as t
 
-from .events import BANDWIDTH
+from .events import ALL_CACHES, BANDWIDTH, L3, PACKAGE, Event, event_of
 from .files import read_if_there
 from .groups import ROOT
 
@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
     from .filesystem import Resctrl
 
 # Each of them limits how many groups can be made (kernel 7.0 and later have the second)
-_RESOURCES = ("L3_MON", "PERF_PKG_MON")
+_RESOURCES = (f"{L3}_MON", f"{PACKAGE}_MON")
 # The mode of mbm_assign_mode in which a group counts bandwidth only while it has a counter (AMD ABMC, Arm MPAM)
 ASSIGNABLE = "mbm_event"
 
@@ -30,13 +30,22 @@ def _read_strictly(resctrl: Resctrl, name: str) -> str:
     return resctrl.read(ROOT, f"info/{name}") or ""
 
 
-def features(resctrl: Resctrl) -> tuple[str, ...]:
-    """The events of the L3 (llc_occupancy, mbm_total_bytes, ...); none without monitoring. Raises Unreadable.
+def events(resctrl: Resctrl) -> tuple[Event, ...]:
+    """The events that there are, those of caches before those of packages; none without monitoring. Raises Unreadable.
 
     mon_features also names the files by which an event can be configured (mbm_total_bytes_config): they are no events.
     """
-    words = _read_strictly(resctrl, "L3_MON/mon_features").split()
-    return tuple(word for word in words if not word.endswith("_config"))
+    return tuple(
+        event_of(word, resource)
+        for resource in (L3, PACKAGE)
+        for word in _read_strictly(resctrl, f"{resource}_MON/mon_features").split()
+        if not word.endswith("_config")
+    )
+
+
+def features(resctrl: Resctrl) -> tuple[str, ...]:
+    """Their names (llc_occupancy, mbm_total_bytes, core_energy, ...). Raises Unreadable."""
+    return tuple(event.name for event in events(resctrl))
 
 
 def num_rmids(resctrl: Resctrl) -> int:
@@ -86,18 +95,27 @@ def configurations(resctrl: Resctrl) -> dict[str, dict[int, str]]:
     """Event -> L3 cache id -> what it is configured to count there, in the kernel's words; where it can be changed.
 
     That is a mask (BMEC: info/L3_MON/EVENT_config). Where counters are assigned, an event counts the same on all caches
-    (event_configs/EVENT/event_filter): the id is then -1.
+    (event_configs/EVENT/event_filter, which nobody can write on Arm): the id is then ALL_CACHES. See configured.py.
     """
     found = {}
     for event in BANDWIDTH:
         masks = _read(resctrl, f"L3_MON/{event}_config").strip()
-        kinds = _read(resctrl, f"L3_MON/event_configs/{event}/event_filter").strip()
-        if kinds:
-            found[event] = {-1: kinds}
+        kinds = f"L3_MON/event_configs/{event}/event_filter"
+        if _is_writable(resctrl, kinds):
+            # It may be empty: the event then counts nothing
+            found[event] = {ALL_CACHES: _read(resctrl, kinds).strip()}
         elif masks:
             pairs = [part.partition("=") for part in masks.split(";")]
             found[event] = {int(cache): mask for cache, _equals, mask in pairs}
     return found
+
+
+def _is_writable(resctrl: Resctrl, name: str) -> bool:
+    """Whether a file is there, and its mode lets it be written (root may open it anyway)."""
+    try:
+        return bool(os.stat(resctrl.path(ROOT, "info", name)).st_mode & 0o200)
+    except OSError:
+        return False
 
 
 def parse_per_cache(text: str) -> dict[int, int]:

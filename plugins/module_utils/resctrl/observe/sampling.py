@@ -8,13 +8,14 @@ import typing as t
 
 from ..decide.samples import Part, Sample, outermost
 from ..decide.status import DomainStatus
-from ..kernel.counters import cache_generations, read_group
+from ..kernel.counters import place_generations, read_group
 from ..kernel.events import ERROR, GONE, NOT_ENABLED, UNSUPPORTED
 from ..kernel.groups import ROOT
-from ..kernel.info import ASSIGNABLE, assign_mode, configurations, features
+from ..kernel.info import ASSIGNABLE, assign_mode, configurations, events
 from ..vms.domain import Domain
 
 if t.TYPE_CHECKING:
+    from ..kernel.events import Event
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
 
@@ -49,34 +50,34 @@ def whole_host(groups: t.Iterable[Group]) -> DomainStatus:
 def sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sample]:
     """One sample of each domain. Raises Unreadable, see statistics()."""
     # What is the same for all domains
-    empty = Sample({}, {}, features(resctrl), 0.0, "", cache_generations(resctrl), configurations(resctrl))
+    empty = Sample({}, {}, events(resctrl), 0.0, "", place_generations(resctrl), configurations(resctrl))
     assignable = assign_mode(resctrl) == ASSIGNABLE
     return [_sample(resctrl, status, empty, assignable) for status in statuses]
 
 
 def _sample(resctrl: Resctrl, status: DomainStatus, empty: Sample, assignable: bool) -> Sample:
     """Read the counters of a domain's groups. A group's generation is looked up after its counters."""
-    seconds, events = time.monotonic(), empty.events
+    seconds = time.monotonic()
     if not status.groups:
-        return empty._replace(seconds=seconds, reason=_why_nothing_counts(status, events))
-    parts = {group: _part(resctrl, group, events, assignable) for group in outermost(status.groups)}
+        return empty._replace(seconds=seconds, reason=_why_nothing_counts(status, empty.events))
+    parts = {group: _part(resctrl, group, empty.events, assignable) for group in outermost(status.groups)}
     others = {group: resctrl.generation(group) for group in status.groups if group not in parts}
     generations = {**others, **{group: part.generation for group, part in parts.items()}}
     return empty._replace(parts=parts, generations=dict(sorted(generations.items())), seconds=seconds)
 
 
-def _part(resctrl: Resctrl, group: Group, events: t.Sequence[str], assignable: bool) -> Part:
+def _part(resctrl: Resctrl, group: Group, there: t.Sequence[Event], assignable: bool) -> Part:
     try:
-        values, reason = read_group(resctrl, group, events, assignable), GONE
+        values, reason = read_group(resctrl, group, there, assignable), GONE
     except OSError:
         values, reason = {}, ERROR
     return Part(values, resctrl.generation(group), reason)
 
 
-def _why_nothing_counts(status: DomainStatus, events: t.Sequence[str]) -> str:
+def _why_nothing_counts(status: DomainStatus, there: t.Sequence[Event]) -> str:
     if status.unseen:
         return ERROR
     # Forced, but without a group: libvirt's is in the XML, but another program removed it
     if status.gone or status.forced_by:
         return GONE
-    return NOT_ENABLED if events or not status.domain.active else UNSUPPORTED
+    return NOT_ENABLED if there or not status.domain.active else UNSUPPORTED

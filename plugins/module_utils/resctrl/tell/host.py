@@ -7,13 +7,16 @@ import types
 import typing as t
 
 from ..errors import Unreadable
+from ..kernel.configured import Configurations, changed, file_of, in_words, is_default, kinds_of
 from ..kernel.counters import cache_directories
-from ..kernel.events import BANDWIDTH, OCCUPANCY
+from ..kernel.events import BANDWIDTH, L3, OCCUPANCY
 from ..kernel.info import (
     assign_mode,
     bandwidth_counters,
     cache_sizes,
+    configurations,
     counts_elsewhere,
+    events,
     features,
     max_threshold_occupancy,
 )
@@ -28,10 +31,15 @@ if t.TYPE_CHECKING:
     from ..kernel.groups import Group
 
 
-def problems(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Declared]) -> list[str]:
+def problems(
+    resctrl: Resctrl,
+    outcome: Outcome,
+    declared: t.Mapping[str, Declared],
+    configured: Configurations = types.MappingProxyType({}),
+) -> list[str]:
     """What is missing on a host, a sentence each, with what to do; empty where everything is there.
 
-    `declared`: see act/declared.py; empty on a host without a policy.
+    `declared`: see act/declared.py; empty on a host without a policy.  `configured`: see info.configurations().
     """
     missing = missing_monitoring(resctrl)
     if missing:
@@ -39,6 +47,7 @@ def problems(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Declar
     found = [
         *_of_the_mount(resctrl),
         *_of_the_hardware(resctrl),
+        *_of_configurations(configured, cache_directories(resctrl)),
         *_of_rmids(resctrl, outcome, declared),
         *_of_counters(resctrl, outcome),
         *outcome.after.warnings,
@@ -58,10 +67,12 @@ def _of_the_mount(resctrl: Resctrl) -> list[str]:
 
 
 def _of_the_hardware(resctrl: Resctrl) -> list[str]:
-    found, events = [], features(resctrl)
-    if OCCUPANCY not in events:
-        found.append("The CPU does not count cache occupancy, so resctrl.cmt is null: use the bandwidth values")
-    if set(BANDWIDTH) & set(events):
+    found, names = [], features(resctrl)
+    counts_bandwidth = bool(set(BANDWIDTH) & set(names))
+    if OCCUPANCY not in names:
+        instead = "bandwidth values" if counts_bandwidth else "telemetry of packages"
+        found.append(f"The CPU does not count cache occupancy, so resctrl.cmt is null: use the {instead}")
+    if counts_bandwidth:
         return found
     elsewhere = counts_elsewhere(resctrl)
     if elsewhere:
@@ -70,8 +81,18 @@ def _of_the_hardware(resctrl: Resctrl) -> list[str]:
             f"this kernel counts it in {', '.join(elsewhere)}, which this collection does not read"
         )
     else:
-        found.append("The CPU does not count memory bandwidth, so these values are null: use the cache occupancy")
+        instead = "cache occupancy" if OCCUPANCY in names else "telemetry of packages"
+        found.append(f"The CPU does not count memory bandwidth, so these values are null: use the {instead}")
     return found
+
+
+def _of_configurations(configured: Configurations, caches: t.Collection[int]) -> list[str]:
+    """Events that count something else than their names say."""
+    return [
+        f"{event} was configured to count {in_words(kinds)}, which is not its default: do not compare it with other "
+        f"hosts, or write the default to info/L3_MON/{file_of(configured, event)}"
+        for event, kinds in changed(configured, caches).items()
+    ]
 
 
 def _of_rmids(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Declared]) -> list[str]:
@@ -121,12 +142,23 @@ def describe_host(
 ) -> dict[str, t.Any]:
     """What the host offers: the return value `host`. For `declared` see problems()."""
     mount, snapshot, sizes = resctrl.mount, outcome.after, cache_sizes()
+    there, caches, configured = events(resctrl), cache_directories(resctrl), configurations(resctrl)
     held = snapshot.held_by() if snapshot.num_rmids else {}
     return {
         "supported": missing_monitoring(resctrl) is None,
         "mounted": mount is not None,
         "mount_options": list(mount.options) if mount else [],
-        "features": list(features(resctrl)),
+        "features": [event.name for event in there],
+        "events": [
+            {
+                "name": event.name,
+                "resource": event.resource,
+                "unit": event.unit,
+                "kind": event.kind,
+                "configuration": _configuration(configured, event.name, caches) if event.resource == L3 else None,
+            }
+            for event in there
+        ],
         "rmids": {
             **snapshot.rmids(),
             "held_by": [
@@ -138,13 +170,23 @@ def describe_host(
                 for owner, groups in sorted(held.items())
             ],
         },
-        "caches": [{"id": cache, "size": sizes.get(cache)} for cache in cache_directories(resctrl)],
+        "caches": [{"id": cache, "size": sizes.get(cache)} for cache in caches],
         "mbm_assign_mode": assign_mode(resctrl),
         "counters": [
             {"cache": cache, "total": one.total, "free": one.free} for cache, one in bandwidth_counters(resctrl).items()
         ],
-        "problems": problems(resctrl, outcome, declared),
+        "problems": problems(resctrl, outcome, declared, configured),
     }
+
+
+def _configuration(configured: Configurations, event: str, caches: t.Collection[int]) -> list[dict[str, t.Any]] | None:
+    """What an event counts on each cache; None where that cannot be changed."""
+    if event not in configured:
+        return None
+    return [
+        {"cache": cache, "counts": list(kinds), "default": is_default(event, kinds)}
+        for cache, kinds in kinds_of(configured, event, caches).items()
+    ]
 
 
 def _threads(resctrl: Resctrl, group: Group) -> int | None:

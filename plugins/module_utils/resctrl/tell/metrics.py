@@ -8,10 +8,12 @@ import typing as t
 
 from ..act.declared import declarations
 from ..act.upkeep import last_run
-from ..decide.samples import per_cache
+from ..decide.samples import per_place
 from ..errors import PolicyDamaged
-from ..kernel.events import OCCUPANCY
-from ..kernel.info import bandwidth_counters, cache_sizes
+from ..kernel.configured import changed
+from ..kernel.counters import cache_directories
+from ..kernel.events import L3, OCCUPANCY
+from ..kernel.info import bandwidth_counters, cache_sizes, configurations
 from ..kernel.preflight import missing_monitoring
 from ..wish.files import load
 from .exposition import COUNTER, Family, Point
@@ -38,6 +40,14 @@ _BANDWIDTH = Family(
     COUNTER,
 )
 _SCOPES = {"mbm_total_bytes": "total", "mbm_local_bytes": "local"}
+# Of packages: what an event is called here, if that needs a unit, and what it is
+_TELEMETRY = {
+    "core_energy": (
+        "core_energy_joules",
+        "Energy of the cores with their L1 and L2 caches, without L3, memory and I/O.",
+    ),
+    "activity": ("core_activity_farads", "Work of the cores whatever their frequency, as switched capacitance."),
+}
 _INFO = Family("libvirt_domain_resctrl_info", "How the domain is monitored, and whose groups count it. Always 1.")
 _VCPUS = Family("libvirt_domain_resctrl_vcpus", "vCPUs of the domain that are counted, and that are not.")
 _RMIDS = Family("resctrl_rmids", "RMIDs (monitoring ids) that the host has.")
@@ -46,6 +56,9 @@ _RMIDS_FREE = Family("resctrl_rmids_free", "RMIDs that no group holds.")
 _RMIDS_RESERVED = Family("resctrl_rmids_reserved", "RMIDs that the policy of this host leaves free.")
 _COUNTERS = Family("resctrl_bandwidth_counters", "Assignable bandwidth counters of an L3 cache.")
 _COUNTERS_FREE = Family("resctrl_bandwidth_counters_free", "Assignable bandwidth counters that no group has.")
+_CONFIGURED = Family(
+    "resctrl_event_configured", "An event that counts something else than by default on a cache. Always 1."
+)
 _CACHE = Family("resctrl_cache_size_bytes", "Size of an L3 cache.")
 _CPUS = Family("resctrl_cpus", "Online CPUs of the host.")
 _UP = Family("resctrl_monitoring_up", "Whether the host can monitor.")
@@ -61,6 +74,7 @@ class HostFacts(t.NamedTuple):
     """What there is to tell of a host beside its domains.
 
     `reserve`: the RMIDs that the policy leaves free; None where that cannot be read.
+    `configured`: event -> the caches on which it counts something else than by default.
     `last_run`: the last enforcement, if any.
     """
 
@@ -70,6 +84,7 @@ class HostFacts(t.NamedTuple):
     reserve: int | None
     cache_sizes: t.Mapping[int, int]
     counters: t.Mapping[int, Counters]
+    configured: t.Mapping[str, t.Collection[int]]
     last_run: LastRun | None
 
 
@@ -98,17 +113,24 @@ def _of_domain(
     owners = ",".join(sorted({snapshot.owner(group) for group in status.groups}))
     yield Point(_INFO, {**labels, "status": status.text, "forced_by": status.forced_by or "", "owner": owners}, 1)
     if not (status.unseen or status.starting):
-        counted = sum(map(len, status.counted.values()))
-        yield Point(_VCPUS, {**labels, "counted": "yes"}, counted)
+        yield Point(_VCPUS, {**labels, "counted": "yes"}, sum(map(len, status.counted.values())))
         yield Point(_VCPUS, {**labels, "counted": "no"}, len(status.uncounted))
     if one is None:
         return
-    for cache, sums in per_cache(one.sample).items():
+    for cache, sums in per_place(one.sample, L3).items():
         occupied = sums[OCCUPANCY].value.number
         if occupied is not None:
             yield Point(_OCCUPANCY, {**labels, "cache_id": str(cache)}, occupied)
-    for (event, place), moved in sorted(counters.items()):
-        yield Point(_BANDWIDTH, {**labels, "cache_id": str(place), "scope": _SCOPES[event]}, moved)
+    for (event, place), counted in sorted(counters.items()):
+        if place.resource == L3:
+            yield Point(_BANDWIDTH, {**labels, "cache_id": str(place.id), "scope": _SCOPES[event]}, counted)
+        else:
+            yield Point(_telemetry(event), {**labels, "package": str(place.id)}, counted)
+
+
+def _telemetry(event: str) -> Family:
+    name, words = _TELEMETRY.get(event, (event, f"What the kernel's event {event} of a CPU package counts."))
+    return Family(f"libvirt_domain_{name}_total", words, COUNTER)
 
 
 def _of_host(snapshot: Snapshot, host: HostFacts) -> t.Iterator[Point]:
@@ -124,6 +146,9 @@ def _of_host(snapshot: Snapshot, host: HostFacts) -> t.Iterator[Point]:
         yield Point(_RMIDS_RESERVED, {}, host.reserve)
     for cache, size in sorted(host.cache_sizes.items()):
         yield Point(_CACHE, {"cache_id": str(cache)}, size)
+    for event, caches in sorted(host.configured.items()):
+        for cache in sorted(caches):
+            yield Point(_CONFIGURED, {"event": event, "cache_id": str(cache)}, 1)
     for cache, one in sorted(host.counters.items()):
         yield Point(_COUNTERS, {"cache_id": str(cache)}, one.total)
         yield Point(_COUNTERS_FREE, {"cache_id": str(cache)}, one.free)
@@ -141,13 +166,15 @@ def host_facts(host: Host, collection: Collection) -> tuple[HostFacts, list[str]
     except PolicyDamaged as exc:
         warnings.append(str(exc))
     missing = missing_monitoring(resctrl)
+    configured = {} if missing else configurations(resctrl)
     facts = HostFacts(
         up=missing is None,
-        problems=len(problems(resctrl, collection.outcome, declared)) + len(warnings),
+        problems=len(problems(resctrl, collection.outcome, declared, configured)) + len(warnings),
         cpus=os.cpu_count() or 0,
         reserve=reserve,
         cache_sizes=cache_sizes(),
         counters={} if missing else bandwidth_counters(resctrl),
+        configured=changed(configured, cache_directories(resctrl)) if configured else {},
         last_run=last_run(),
     )
     return facts, warnings

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..decide.samples import Rates, per_cache, rates, totals
-from ..kernel.events import BANDWIDTH, EVENTS, OCCUPANCY, Sum
+from ..decide.samples import Rates, named, per_place, rates, totals
+from ..kernel.configured import changed, in_words
+from ..kernel.events import L3, OCCUPANCY, PACKAGE, Sum, plain
 from .domains import describe_vcpus
 
 if t.TYPE_CHECKING:
@@ -14,33 +15,37 @@ if t.TYPE_CHECKING:
     from ..kernel.filesystem import Resctrl
     from ..observe.sampling import Statistics
 
-_RATE = "_per_second"
-
 
 def describe_statistics(
     one: Statistics, resctrl: Resctrl, snapshot: Snapshot, details: bool = True
 ) -> dict[str, t.Any]:
     """One value of the fact `resctrl_stats.domains`; without `details` no single caches and groups."""
     status, sums = one.status, totals(one.sample)
+    caches = per_place(one.sample, L3)
+    configured = changed(one.sample.configured, caches)
     described: dict[str, t.Any] = {
         "uuid": status.domain.uuid,
         "active": status.domain.active,
         "status": status.text,
         # The RFC's number: 0 for a domain that is shut off
-        "cmt": sums[OCCUPANCY].value.number if status.domain.active else 0,
+        "cmt": plain(sums[OCCUPANCY].value.number) if status.domain.active else 0,
         **_values(sums),
         "reason": next(iter(_reasons(sums).values()), None),
         "reasons": _reasons(sums),
         "partial": _partial(sums),
+        "configured": {event: in_words(kinds) for event, kinds in configured.items()},
         "vcpus": describe_vcpus(status),
         "rates": describe_rates(rates(one.before, one.sample), details) if one.before else None,
     }
     if details:
         described["caches"] = [
-            {"id": cache, **_values(values), "reasons": _reasons(values), "partial": _partial(values)}
-            for cache, values in per_cache(one.sample).items()
+            {
+                **_place(cache, values),
+                "configured": {event: list(kinds[cache]) for event, kinds in configured.items() if cache in kinds},
+            }
+            for cache, values in caches.items()
         ]
-        described["packages"] = []
+        described["packages"] = [_place(package, sums) for package, sums in per_place(one.sample, PACKAGE).items()]
         described["groups"] = [
             {"path": resctrl.path(group), "owner": snapshot.owner(group), "generation": generation}
             for group, generation in one.sample.generations.items()
@@ -49,37 +54,34 @@ def describe_statistics(
 
 
 def describe_rates(found: Rates, details: bool = True) -> dict[str, t.Any]:
-    """The rates between two samples: in all, and for each cache."""
+    """The rates between two samples: in all, for each cache, and for each package."""
+    sums = named(found.totals)
     described: dict[str, t.Any] = {
         "seconds": round(found.seconds, 6),
-        **_values(found.totals, BANDWIDTH, _RATE),
-        "reasons": _reasons(found.totals, BANDWIDTH, _RATE),
-        "partial": _partial(found.totals, BANDWIDTH, _RATE),
+        **_values(sums),
+        "reasons": _reasons(sums),
+        "partial": _partial(sums),
     }
     if details:
-        described["caches"] = [
-            {
-                "id": cache,
-                **_values(sums, BANDWIDTH, _RATE),
-                "reasons": _reasons(sums, BANDWIDTH, _RATE),
-                "partial": _partial(sums, BANDWIDTH, _RATE),
-            }
-            for cache, sums in found.caches.items()
-        ]
-        described["packages"] = []
+        described["caches"] = [_place(cache, named(sums)) for cache, sums in found.of(L3).items()]
+        described["packages"] = [_place(package, named(sums)) for package, sums in found.of(PACKAGE).items()]
     return described
 
 
-def _values(sums: t.Mapping[str, Sum], events: t.Sequence[str] = EVENTS, suffix: str = "") -> dict[str, float | None]:
-    return {event + suffix: sums[event].value.number for event in events}
+def _place(number: int, sums: t.Mapping[str, Sum]) -> dict[str, t.Any]:
+    """The values of one cache or package."""
+    return {"id": number, **_values(sums), "reasons": _reasons(sums), "partial": _partial(sums)}
 
 
-def _reasons(sums: t.Mapping[str, Sum], events: t.Sequence[str] = EVENTS, suffix: str = "") -> dict[str, str]:
+def _values(sums: t.Mapping[str, Sum]) -> dict[str, float | None]:
+    return {name: plain(one.value.number) for name, one in sums.items()}
+
+
+def _reasons(sums: t.Mapping[str, Sum]) -> dict[str, str]:
     """The name of each value that is not known, with the reason."""
-    return {event + suffix: sums[event].value.reason or "" for event in events if sums[event].value.number is None}
+    return {name: one.value.reason or "" for name, one in sums.items() if one.value.number is None}
 
 
-def _partial(sums: t.Mapping[str, Sum], events: t.Sequence[str] = EVENTS, suffix: str = "") -> dict[str, float]:
+def _partial(sums: t.Mapping[str, Sum]) -> dict[str, float | None]:
     """The name of each sum of which only a part is known, with that part."""
-    parts = {event + suffix: sums[event].known for event in events}
-    return {name: part for name, part in parts.items() if part is not None}
+    return {name: plain(one.known) for name, one in sums.items() if one.known is not None}

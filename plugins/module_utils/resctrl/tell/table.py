@@ -7,8 +7,8 @@ import csv
 import io
 import typing as t
 
-from ..decide.samples import per_cache, rates, totals
-from ..kernel.events import BANDWIDTH, NOT_ENABLED, OCCUPANCY, Sum
+from ..decide.samples import named, per_place, rates, totals
+from ..kernel.events import BANDWIDTH, COUNTER, ENERGY, L3, NOT_ENABLED, OCCUPANCY, Event, Sum, Value, plain, told
 from .text import columns, cut, pad, printable
 
 if t.TYPE_CHECKING:
@@ -16,21 +16,23 @@ if t.TYPE_CHECKING:
 
 TOTAL, LOCAL = BANDWIDTH
 # What a table can be sorted by, each with what is printed above its column
-SORTS = {"name": "DOMAIN", "cache": "CACHE", "total": "TOTAL/s", "local": "LOCAL/s"}
+SORTS = {"name": "DOMAIN", "cache": "CACHE", "total": "TOTAL/s", "local": "LOCAL/s", "watts": "WATTS"}
 # The columns of numbers, each with its event
-_NUMBERS = {"cache": OCCUPANCY, "total": TOTAL, "local": LOCAL}
+_NUMBERS = {"cache": OCCUPANCY, "total": TOTAL, "local": LOCAL, "watts": ENERGY}
 _BAR = 8
 _NAME = (10, 24)  # the least and the most columns of a domain's name
 _BESIDE_NAME = 36  # the columns of status and numbers, with the blanks between them
+_WATTS = 7  # those of a column that only hosts with telemetry have
 _UNITS = ("B", "K", "M", "G", "T", "P")
 
 _Number = t.Optional[float]
 
 
 class Row(t.NamedTuple):
-    """A line of the table: bytes, and bytes per second; what is not known is None.
+    """A line of the table: bytes, bytes per second, and watts; what is not known is None.
 
     `caches`: L3 cache id -> the bytes there.  `partial`: the columns of which a part is not known, or all of it.
+    `has_watts`: whether the host counts energy at all.
     """
 
     name: str
@@ -41,10 +43,12 @@ class Row(t.NamedTuple):
     local: _Number = None
     partial: frozenset[str] = frozenset()
     note: str = ""
+    watts: _Number = None
+    has_watts: bool = False
 
     def number(self, column: str) -> _Number:
         """The value of a column of numbers."""
-        return {"cache": self.cache, "total": self.total, "local": self.local}[column]
+        return {"cache": self.cache, "total": self.total, "local": self.local, "watts": self.watts}[column]
 
 
 class Table(t.NamedTuple):
@@ -73,16 +77,18 @@ def row_of(one: Statistics) -> Row:
         status.domain.name,
         status.forced_by or status.text,
         numbers[OCCUPANCY],
-        {cache: _known(values[OCCUPANCY]) for cache, values in per_cache(one.sample).items()},
+        {cache: _known(values[OCCUPANCY]) for cache, values in per_place(one.sample, L3).items()},
         numbers.get(TOTAL),
         numbers.get(LOCAL),
         frozenset(column for column, event in _NUMBERS.items() if event in lacking),
-        _note(one, {shown[event].value.reason or "" for event in lacking}),
+        _note(one, {shown[event].value.reason or "" for event in lacking if event in _NUMBERS.values()}),
+        numbers.get(ENERGY),
+        any(event.name == ENERGY for event in one.sample.events),
     )
 
 
 def _known(value: Sum) -> _Number:
-    return value.known if value.value.number is None else value.value.number
+    return plain(value.known if value.value.number is None else value.value.number)
 
 
 def _note(one: Statistics, reasons: t.Iterable[str]) -> str:
@@ -114,6 +120,8 @@ def rest_of(whole: Statistics, rows: t.Sequence[Row]) -> Row:
         left(everything.total, [row.total for row in rows]),
         left(everything.local, [row.local for row in rows]),
         everything.partial.union(*(row.partial for row in rows)),
+        watts=left(everything.watts, [row.watts for row in rows]),
+        has_watts=everything.has_watts,
     )
 
 
@@ -133,6 +141,8 @@ def sum_of(rows: t.Sequence[Row]) -> Row:
         add(row.total for row in rows),
         add(row.local for row in rows),
         frozenset().union(*(row.partial for row in rows)),
+        watts=add(row.watts for row in rows),
+        has_watts=any(row.has_watts for row in rows),
     )
 
 
@@ -174,14 +184,17 @@ def table(
     foot = [sum_of(rows), *([rest] if rest else [])]
     caches = sorted({cache for row in [*rows, *foot] for cache in row.caches})
     name = min(max([_NAME[0], *(columns(printable(row.name)) for row in rows)]), _NAME[1])
-    bars = caches[: max(0, (width - name - _BESIDE_NAME) // (_BAR + 3))]
-    heads = [f"{title}{'*' if sort == by else ''}" for sort, title in SORTS.items()]
+    has_watts = any(row.has_watts for row in [*rows, *foot])
+    beside = _BESIDE_NAME + (_WATTS + 1 if has_watts else 0)
+    bars = caches[: max(0, (width - name - beside) // (_BAR + 3))]
+    heads = [f"{title}{'*' if sort == by else ''}" for sort, title in SORTS.items() if has_watts or sort != "watts"]
     titles = [f"L3 {cache} {human(sizes.get(cache))}"[: _BAR + 2] for cache in bars]
+    widths = [-name, -10, 6, *[-(_BAR + 2)] * len(bars), 8, 8, _WATTS]
 
     def line(row: Row) -> str:
-        return _line(_padded(name, _cells(row, bars, sizes)), row.note, width)
+        return _line(_padded(widths, _cells(row, bars, sizes, has_watts)), row.note, width)
 
-    head = _line(_padded(name, [heads[0], "STATUS", heads[1], *titles, *heads[2:]]), "", width)
+    head = _line(_padded(widths, [heads[0], "STATUS", heads[1], *titles, *heads[2:]]), "", width)
     body = [line(row) for row in sort_rows(rows, by)]
     lines = [line(row) for row in foot]
     if any(_is_part(row, column) for row in [*rows, *foot] for column in _NUMBERS):
@@ -193,16 +206,21 @@ def _is_part(row: Row, column: str) -> bool:
     return column in row.partial and row.number(column) is not None
 
 
-def _cells(row: Row, bars: t.Sequence[int], sizes: t.Mapping[int, int]) -> list[str]:
-    cache, *speeds = (f"{'~' if _is_part(row, column) else ''}{human(row.number(column))}" for column in _NUMBERS)
+def _cells(row: Row, bars: t.Sequence[int], sizes: t.Mapping[int, int], has_watts: bool) -> list[str]:
     shares = [share_bar(row.caches.get(one), sizes.get(one)) for one in bars]
-    return [printable(row.name), row.status, cache, *shares, *speeds]
+    speeds = [_number(row, column) for column in ("total", "local", *(["watts"] if has_watts else []))]
+    return [printable(row.name), row.status, _number(row, "cache"), *shares, *speeds]
 
 
-def _padded(name: int, cells: t.Sequence[str]) -> list[str]:
-    first, status, cache, *shares, total, local = cells
-    middle = [pad(share, _BAR + 2) for share in shares]
-    return [pad(first, name), pad(status, 10), f"{cache:>6}", *middle, f"{total:>8}", f"{local:>8}"]
+def _number(row: Row, column: str) -> str:
+    number = row.number(column)
+    shown = human(number) if column != "watts" else "-" if number is None else f"{number:.1f}"
+    return f"{'~' if _is_part(row, column) else ''}{shown}"
+
+
+def _padded(widths: t.Sequence[int], cells: t.Sequence[str]) -> list[str]:
+    """Cells of these widths; one that is less than 0 has its text on the left."""
+    return [cell.rjust(width) if width > 0 else pad(cell, -width) for width, cell in zip(widths, cells)]
 
 
 def _line(cells: t.Sequence[str], note: str, width: int) -> str:
@@ -215,19 +233,19 @@ def _line(cells: t.Sequence[str], note: str, width: int) -> str:
     return cut(f"{line}  {printable(note)}".rstrip(), width)
 
 
-def comma_separated(described: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
+def comma_separated(described: t.Mapping[str, t.Mapping[str, t.Any]], there: t.Sequence[Event] = ()) -> str:
     """The values of all domains as CSV, a line each with one above; what is not known is empty.
 
-    `described` has for each domain's name what describe_statistics() says of it.
+    `described` has for each domain's name what describe_statistics() says of it. `there`: the events that the host has.
     """
-    columns = ("status", "cmt", OCCUPANCY, *BANDWIDTH)
-    speeds = tuple(f"{event}_per_second" for event in BANDWIDTH)
+    events = told(there)
+    columns = ("status", "cmt", *(event.name for event in events))
+    speeds = [*named({event.name: Sum(Value()) for event in events if event.kind == COUNTER}), "seconds"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["domain", "uuid", *columns, *speeds, "seconds", "reason"])
+    writer.writerow(["domain", "uuid", *columns, *speeds, "reason"])
     for name, values in described.items():
         speed = values["rates"] or {}
         row = [name, values["uuid"], *(values[column] for column in columns)]
-        row += [speed.get(column) for column in (*speeds, "seconds")]
-        writer.writerow([*row, values["reason"]])
+        writer.writerow([*row, *(speed.get(column) for column in speeds), values["reason"]])
     return text.getvalue()

@@ -196,7 +196,8 @@ class Live:
         where = (
             f"{self.first + 1}-{self.first + len(part)} of {len(body)}: scroll with arrows, " if part != body else ""
         )
-        return [head, *part, *foot, cut(f"{where}{_KEYS}", width)], room
+        keys = f"{_KEYS} w)atts" if table.SORTS["watts"] in head else _KEYS
+        return [head, *part, *foot, cut(f"{where}{keys}", width)], room
 
     def _said(self, width: int) -> list[str]:
         """What is wrong, in a few lines."""

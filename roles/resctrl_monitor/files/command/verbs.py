@@ -13,7 +13,7 @@ from resctrl.act import collecting, upkeep
 from resctrl.act import switch as switching
 from resctrl.act.declared import declarations
 from resctrl.decide.wish import Wish
-from resctrl.kernel.events import OCCUPANCY
+from resctrl.kernel.events import OCCUPANCY, TABLE
 from resctrl.kernel.filesystem import Resctrl
 from resctrl.kernel.preflight import check_values
 from resctrl.observe.host import Host, query
@@ -80,14 +80,12 @@ def stats(options: argparse.Namespace) -> int:
     warn(check_values(host.resctrl))
     if options.table:
         return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
-    counted = {
-        one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after)
-        for one in statistics(host.resctrl, outcome.statuses, options.interval)
-    }
+    sampled = statistics(host.resctrl, outcome.statuses, options.interval)
+    counted = {one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after) for one in sampled}
     if options.json:
         print_json(counted)
     elif options.csv:
-        print(table.comma_separated(counted), end="")
+        print(table.comma_separated(counted, sampled[0].sample.events if sampled else ()), end="")
     else:
         for name, values in counted.items():
             say(f"Domain: '{name}'")
@@ -97,16 +95,24 @@ def stats(options: argparse.Namespace) -> int:
 
 
 def _in_the_rfcs_form(values: t.Mapping[str, t.Any]) -> t.Iterator[str]:
-    """The proposal's line, and with an interval a line for each rate."""
+    """The proposal's line, what an event counts if it was changed, and with an interval a line for each rate."""
     yield f"resctrl.cmt={_number(values['cmt'], values['reasons'].get(OCCUPANCY))}"
+    for event, words in values["configured"].items():
+        yield f"resctrl.{event}.configured={words}"
     rates = values["rates"] or {}
     for name, value in rates.items():
-        if name.endswith("_per_second"):
-            yield f"resctrl.{name}={_number(value, rates['reasons'].get(name))}"
+        if name.endswith(("_per_second", "_fraction")):
+            yield f"resctrl.{name}={_number(value, rates['reasons'].get(name), _decimals(name))}"
 
 
-def _number(number: float | None, reason: str | None) -> str:
-    return f"null ({reason})" if number is None else f"{number:.0f}"
+def _decimals(name: str) -> int:
+    """With how many decimal places a rate is printed."""
+    in_fractions = [event.name for event in TABLE if event.is_decimal]
+    return 6 if name.endswith("_fraction") or name.replace("_per_second", "") in in_fractions else 0
+
+
+def _number(number: float | None, reason: str | None, decimals: int = 0) -> str:
+    return f"null ({reason})" if number is None else f"{number:.{decimals}f}"
 
 
 def enable(options: argparse.Namespace) -> int:

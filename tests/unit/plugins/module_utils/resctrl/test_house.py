@@ -19,6 +19,7 @@ FLOORS = (("errors",), ("kernel",), ("vms",), ("decide",), ("observe", "wish"), 
 PURE = {
     "errors",
     "kernel.groups",
+    "kernel.configured",
     "kernel.events",
     "kernel.mounts",
     "vms.domain",

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,16 +14,24 @@ from hypothesis import strategies as st
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import (
     Part,
     Sample,
+    named,
     outermost,
-    per_cache,
+    per_place,
     rates,
     totals,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import (
     BANDWIDTH,
     EVENTS,
+    L3,
+    L3_EVENTS,
+    PACKAGE,
+    TABLE,
+    Event,
+    Place,
     Sum,
     Value,
+    event_of,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, Group, group_for
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import VM3
@@ -32,12 +42,12 @@ TOTAL = "mbm_total_bytes"
 UNAVAILABLE = Value(None, "unavailable")
 
 
-def taken(groups, seconds=0.0, generations=None, *, caches=None, configured=None, reason="", events=EVENTS):
+def taken(groups, seconds=0.0, generations=None, *, caches=None, configured=None, reason="", events=L3_EVENTS):
     """A sample. `groups`: group -> cache -> the value of every event; a number stands for a value."""
     parts = {
         group: Part(
             {
-                cache: dict.fromkeys(EVENTS, value if isinstance(value, Value) else Value(value))
+                Place(L3, cache): dict.fromkeys(EVENTS, value if isinstance(value, Value) else Value(value))
                 for cache, value in values.items()
             },
             (generations or {}).get(group, "1-10"),
@@ -50,7 +60,7 @@ def taken(groups, seconds=0.0, generations=None, *, caches=None, configured=None
         events,
         seconds,
         reason,
-        caches if caches is not None else {0: "20", 1: "21"},
+        {Place(L3, cache): one for cache, one in (caches or {0: "20", 1: "21"}).items()},
         configured or {},
     )
 
@@ -66,17 +76,17 @@ def test_a_control_group_counts_its_monitors_already():
 def test_values_are_summed_over_caches_and_groups():
     sample = taken({OURS: {8: 10, 9: 20}, LIBVIRT: {8: 40}})
     assert totals(sample)[TOTAL] == Sum(Value(70))
-    assert {cache: one[TOTAL] for cache, one in per_cache(sample).items()} == {8: Sum(Value(50)), 9: Sum(Value(20))}
+    assert {cache: one[TOTAL] for cache, one in per_place(sample, L3).items()} == {8: Sum(Value(50)), 9: Sum(Value(20))}
 
 
 def test_one_unknown_value_hides_no_other():
     sample = taken({OURS: {0: UNAVAILABLE, 1: 200}})
     assert totals(sample)[TOTAL] == Sum(UNAVAILABLE, 200)
-    assert per_cache(sample)[1][TOTAL] == Sum(Value(200))
+    assert per_place(sample, L3)[1][TOTAL] == Sum(Value(200))
 
 
 def test_what_the_hardware_does_not_count_is_unsupported():
-    sample = taken({OURS: {0: 10}}, events=("llc_occupancy",))
+    sample = taken({OURS: {0: 10}}, events=L3_EVENTS[:1])
     assert totals(sample)["llc_occupancy"] == Sum(Value(10))
     assert totals(sample)[TOTAL] == Sum(Value(None, "unsupported"))
 
@@ -84,7 +94,7 @@ def test_what_the_hardware_does_not_count_is_unsupported():
 def test_a_group_that_vanished_makes_the_sum_unknown():
     sample = taken({OURS: {0: 10}, LIBVIRT: {}})
     assert totals(sample)[TOTAL] == Sum(Value(None, "gone"), 10)
-    assert per_cache(sample)[0][TOTAL] == Sum(Value(10))
+    assert per_place(sample, L3)[0][TOTAL] == Sum(Value(10))
 
 
 def test_where_nothing_counts_the_reason_is_every_values():
@@ -100,7 +110,7 @@ def rate(first, second):
 
 def test_a_rate_is_bytes_per_second_between_two_samples():
     found = rates(taken({OURS: {0: 1000}}, 5.0), taken({OURS: {0: 4000}}, 7.0))
-    assert (found.seconds, found.totals[TOTAL], found.caches[0][TOTAL]) == (2.0, Sum(Value(1500)), Sum(Value(1500)))
+    assert (found.seconds, found.totals[TOTAL], found.of(L3)[0][TOTAL]) == (2.0, Sum(Value(1500)), Sum(Value(1500)))
     assert set(found.totals) == set(BANDWIDTH)
 
 
@@ -110,8 +120,8 @@ def test_a_cache_that_counted_backwards_hides_behind_no_other():
     second = taken({OURS: {0: 2_000_000, 1: 11_000_000_000}}, 4.0)
     found = rates(first, second)
     assert found.totals[TOTAL] == Sum(Value(None, "reset"), 2_500_000_000)
-    assert found.caches[0][TOTAL] == Sum(Value(None, "reset"))
-    assert found.caches[1][TOTAL] == Sum(Value(2_500_000_000))
+    assert found.of(L3)[0][TOTAL] == Sum(Value(None, "reset"))
+    assert found.of(L3)[1][TOTAL] == Sum(Value(2_500_000_000))
 
 
 def test_caches_on_which_a_domain_never_ran_leave_the_rate_of_the_others():
@@ -123,7 +133,7 @@ def test_caches_on_which_a_domain_never_ran_leave_the_rate_of_the_others():
     )
     found = rates(first, second)
     assert found.totals[TOTAL] == Sum(UNAVAILABLE, 2000)
-    assert [found.caches[cache][TOTAL] for cache in range(4)] == [Sum(Value(2000)), *[Sum(UNAVAILABLE)] * 3]
+    assert [found.of(L3)[cache][TOTAL] for cache in range(4)] == [Sum(Value(2000)), *[Sum(UNAVAILABLE)] * 3]
     assert totals(second)[TOTAL] == Sum(UNAVAILABLE, 9000)
 
 
@@ -163,7 +173,7 @@ def test_there_is_no_rate_between_two_counters(second):
 def test_a_cache_that_counts_anew_leaves_the_rate_of_the_other(second):
     found = rates(FIRST, second)
     assert found.totals[TOTAL] == Sum(Value(None, "reset"), 2000)
-    assert found.caches[1][TOTAL] == Sum(Value(2000))
+    assert found.of(L3)[1][TOTAL] == Sum(Value(2000))
 
 
 def test_a_configuration_that_is_the_same_on_all_caches_is_no_change():
@@ -211,7 +221,7 @@ GENERATIONS = st.fixed_dictionaries({OURS: st.sampled_from(["1", "2", None]), LI
 @given(GROUPS, GROUPS, GENERATIONS, GENERATIONS)
 def test_a_sum_is_whole_or_says_why_not_and_is_never_negative(first, second, before, after):
     found = rates(taken(first, 0.0, before), taken(second, 2.0, after))
-    for sums in (found.totals, *found.caches.values()):
+    for sums in (found.totals, *found.places.values()):
         for one in sums.values():
             assert (one.value.number is None) == (one.value.reason is not None)
             assert one.known is None or one.value.number is None
@@ -222,6 +232,129 @@ def test_a_sum_is_whole_or_says_why_not_and_is_never_negative(first, second, bef
 def test_what_is_known_in_all_is_what_is_known_of_the_caches(first, second):
     found = rates(taken(first, 0.0), taken(second, 2.0))
     for event in BANDWIDTH:
-        known = sum(one[event].value.number or one[event].known or 0 for one in found.caches.values())
+        known = sum(one[event].value.number or one[event].known or 0 for one in found.of(L3).values())
         total = found.totals[event]
         assert (total.value.number or total.known or 0) == pytest.approx(known)
+
+
+# -- packages ----------------------------------------------------------------------------------------------------------
+
+ENERGY, CYCLES, STALLS = (
+    event_of(name, PACKAGE) for name in ("core_energy", "unhalted_core_cycles", "stalls_llc_miss")
+)
+
+
+def telemetry(groups, seconds=0.0, *, events=(ENERGY, CYCLES, STALLS), generation="1-10", reason=""):
+    """A sample of a host that counts packages only. `groups`: group -> package -> a value for each of `events`."""
+    parts = {
+        group: Part(
+            {
+                Place(PACKAGE, package): {
+                    event.name: value if isinstance(value, Value) else Value(value)
+                    for event, value in zip(events, values)
+                }
+                for package, values in packages.items()
+            },
+            generation,
+        )
+        for group, packages in groups.items()
+    }
+    return Sample(parts, dict.fromkeys(parts, generation), events, seconds, reason)
+
+
+def test_packages_are_summed_like_caches_and_do_not_mix_with_them():
+    sample = telemetry({OURS: {0: (Decimal("1.5"), 10, 1), 1: (Decimal("2.25"), 20, 2)}})
+    assert totals(sample)["core_energy"] == Sum(Value(Decimal("3.75")))
+    assert per_place(sample, PACKAGE)[1]["stalls_llc_miss"] == Sum(Value(2))
+    assert per_place(sample, L3) == {}
+    assert {totals(sample)[name] for name in EVENTS} == {Sum(Value(None, "unsupported"))}
+
+
+def test_what_a_package_does_not_know_yet_leaves_the_other_as_the_known_part():
+    sample = telemetry({OURS: {0: (UNAVAILABLE, 10, 1), 1: (Decimal("2.25"), 20, 2)}})
+    assert totals(sample)["core_energy"] == Sum(UNAVAILABLE, Decimal("2.25"))
+    assert totals(sample)["unhalted_core_cycles"] == Sum(Value(30))
+
+
+def test_a_group_without_packages_is_gone_there_only():
+    sample = taken({OURS: {0: 10}}, events=(*L3_EVENTS, ENERGY))
+    assert totals(sample)["core_energy"] == Sum(Value(None, "gone"))
+    assert totals(sample)[TOTAL] == Sum(Value(10))
+    found = rates(sample, sample._replace(seconds=2.0)).totals
+    assert found["core_energy"] == Sum(Value(None, "gone"))
+    assert found[TOTAL] == Sum(Value(0.0))
+
+
+def test_watts_are_the_energy_of_a_second_however_large_the_number_of_the_former_owner():
+    before, after = Decimal("98765432109876.123456"), Decimal("98765432109888.468135")
+    found = rates(telemetry({OURS: {0: (before, 0, 0)}}, 5.0), telemetry({OURS: {0: (after, 0, 0)}}, 6.0))
+    assert found.of(PACKAGE)[0]["core_energy"] == found.totals["core_energy"] == Sum(Value(12.344679))
+
+
+def test_telemetry_of_another_generation_has_no_rate():
+    """The kernel resets none of it: the number of the group that is made anew is that of its RMID's former owner."""
+    first = telemetry({OURS: {0: (Decimal("1.5"), 10, 1)}}, 5.0)
+    second = telemetry({OURS: {0: (Decimal("9.5"), 90, 9)}}, 6.0, generation="1-11")
+    assert {one.value.reason for one in rates(first, second).totals.values()} >= {"reset"}
+    assert rates(first, second).totals["core_energy"] == Sum(Value(None, "reset"))
+
+
+def test_an_event_of_which_only_the_name_is_known_has_a_value_and_no_rate():
+    events = (Event("new_event", PACKAGE), ENERGY)
+    first, second = (telemetry({OURS: {0: (7, Decimal("1.0"))}}, seconds, events=events) for seconds in (0.0, 1.0))
+    assert totals(second)["new_event"] == Sum(Value(7))
+    assert "new_event" not in rates(first, second).totals
+
+
+def stalled(first, second):
+    """The fraction of stalls. `first`, `second`: stalls and cycles on package 0."""
+    samples = (
+        telemetry({OURS: {0: (0, cycles, stalls)}}, seconds)
+        for seconds, (stalls, cycles) in zip((1.0, 3.0), (first, second))
+    )
+    return named(rates(*samples).totals)["stalls_llc_miss_fraction"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ((100, 1000), (400, 2000), Sum(Value(0.3))),
+        ((100, 1000), (100, 2000), Sum(Value(0.0))),
+        ((100, 1000), (100, 1000), Sum(Value(None, "idle"))),
+        ((UNAVAILABLE, 1000), (400, 2000), Sum(UNAVAILABLE)),
+        ((100, 1000), (400, Value(None, "error")), Sum(Value(None, "error"))),
+        ((100, 1000), (50, 2000), Sum(Value(None, "reset"))),
+    ],
+)
+def test_stalls_are_a_fraction_of_the_cycles_of_the_interval(first, second, found):
+    assert stalled(first, second) == found
+
+
+def test_rates_are_named_after_their_events_and_the_fraction_is_there_only_with_both_of_its_events():
+    names = set(named(rates(telemetry({}), telemetry({}, 1.0)).totals))
+    assert names == {
+        *(f"{event}_per_second" for event in (*BANDWIDTH, "core_energy", "unhalted_core_cycles", "stalls_llc_miss")),
+        "stalls_llc_miss_fraction",
+    }
+    only_stalls = [telemetry({}, seconds, events=(STALLS,)) for seconds in (0.0, 1.0)]
+    assert "stalls_llc_miss_fraction" not in named(rates(*only_stalls).totals)
+
+
+DECIMALS = st.integers(0, 2**64).map(lambda scaled: Decimal(scaled).scaleb(-6))
+
+
+@given(st.lists(DECIMALS, min_size=1, max_size=8), st.integers(0, 2**40))
+def test_sums_and_differences_of_decimals_lose_no_digit(numbers, more):
+    """Up to as many packages as there are, of as many joules as the hardware can count."""
+    values = [(number, 0, 0) for number in numbers]
+    first = telemetry({OURS: dict(enumerate(values))}, 0.0)
+    scaled = sum(int(number.scaleb(6)) for number in numbers)
+    assert int(totals(first)["core_energy"].value.number.scaleb(6)) == scaled
+    grown = {OURS: {**dict(enumerate(values)), 0: (numbers[0] + Decimal(more).scaleb(-6), 0, 0)}}
+    found = rates(first, telemetry(grown, 1.0)).totals["core_energy"]
+    assert found == Sum(Value(float(Decimal(more).scaleb(-6))))
+
+
+def test_every_event_of_the_table_has_a_unit_and_is_a_counter_or_a_gauge():
+    assert {(event.unit is None, event.kind in ("counter", "gauge")) for event in TABLE} == {(False, True)}
+    assert len({event.name for event in TABLE}) == len(TABLE)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+import pathlib
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -16,12 +18,20 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel impo
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.counters import (
     assignments,
     cache_directories,
-    cache_generations,
     parse_assignments,
+    place_generations,
     read_counter,
     read_group,
 )
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS, Value
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import (
+    EVENTS,
+    L3,
+    L3_EVENTS,
+    PACKAGE,
+    Place,
+    Value,
+    event_of,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import Group
 
@@ -45,8 +55,8 @@ def test_cache_ids_are_decimal_and_of_the_l3(tmp_path, names, ids):
 def test_what_is_gone_is_no_error(tmp_path):
     nothing, group = Resctrl(str(tmp_path)), Group("", "m")
     assert cache_directories(nothing, group) == {}
-    assert cache_generations(nothing) == {}
-    assert read_group(nothing, group, EVENTS) == {}
+    assert place_generations(nothing) == {}
+    assert read_group(nothing, group, L3_EVENTS) == {}
     assert assignments(nothing, group) == {}
     assert read_counter(str(tmp_path), "llc_occupancy") == Value(None, "gone")
 
@@ -73,14 +83,14 @@ def test_a_cache_that_came_back_or_lost_a_node_counts_anew(tmp_path):
     resctrl, cache = Resctrl(str(tmp_path)), tmp_path / "mon_data/mon_L3_00"
     (cache / "mon_sub_L3_00").mkdir(parents=True)
     (cache / "mon_sub_L3_01").mkdir()
-    seen = [cache_generations(resctrl)]
+    seen = [place_generations(resctrl)]
     (cache / "mon_sub_L3_01").rmdir()
-    seen.append(cache_generations(resctrl))
+    seen.append(place_generations(resctrl))
     cache.rename(tmp_path / "old")
     (cache / "mon_sub_L3_00").mkdir(parents=True)
-    seen.append(cache_generations(resctrl))
-    assert all(list(one) == [0] for one in seen)
-    assert len({one[0] for one in seen}) == 3
+    seen.append(place_generations(resctrl))
+    assert all(list(one) == [Place(L3, 0)] for one in seen)
+    assert len({one[Place(L3, 0)] for one in seen}) == 3
 
 
 @pytest.fixture(name="tree")
@@ -97,23 +107,49 @@ def tree_fixture(tmp_path):
 
 
 def test_a_control_group_without_a_counter_has_no_number_of_its_own(tree):
-    values = read_group(tree, CONTROL, ("llc_occupancy", "mbm_total_bytes"), assignable=True)
-    assert {cache: one["mbm_total_bytes"] for cache, one in values.items()} == {
+    values = read_group(tree, CONTROL, L3_EVENTS[:2], assignable=True)
+    assert {place.id: one["mbm_total_bytes"] for place, one in values.items()} == {
         0: Value(None, "unassigned"),
         1: Value(100),
     }
-    assert values[0]["llc_occupancy"] == Value(10)
-    assert values[0]["mbm_local_bytes"] == Value(None, "unsupported")
+    assert values[Place(L3, 0)]["llc_occupancy"] == Value(10)
+    assert values[Place(L3, 0)]["mbm_local_bytes"] == Value(None, "unsupported")
 
 
 def test_a_monitoring_group_says_so_itself(tree):
-    values = read_group(tree, MONITOR, ("mbm_total_bytes",), assignable=True)
+    values = read_group(tree, MONITOR, L3_EVENTS[1:2], assignable=True)
     assert [one["mbm_total_bytes"] for one in values.values()] == [Value(100), Value(100)]
 
 
 def test_where_counters_are_not_assigned_every_number_is_the_groups(tree):
-    values = read_group(tree, CONTROL, ("mbm_total_bytes",))
+    values = read_group(tree, CONTROL, L3_EVENTS[1:2])
     assert [one["mbm_total_bytes"] for one in values.values()] == [Value(100), Value(100)]
+
+
+def test_packages_are_read_beside_caches_each_with_its_own_events(tree):
+    directory = pathlib.Path(tree.root) / MONITOR.path / "mon_data/mon_PERF_PKG_01"
+    directory.mkdir()
+    for event, text in (("core_energy", "12345.678901"), ("new_event", "7"), ("activity", "Unavailable")):
+        (directory / event).write_text(f"{text}\n")
+    there = [event_of(name, PACKAGE) for name in ("core_energy", "activity", "new_event", "c1_res")]
+    values = read_group(tree, MONITOR, [*L3_EVENTS, *there])
+    assert list(values) == [Place(L3, 0), Place(L3, 1), Place(PACKAGE, 1)]
+    assert set(values[Place(L3, 0)]) == set(EVENTS)
+    assert values[Place(PACKAGE, 1)] == {
+        "core_energy": Value(Decimal("12345.678901")),
+        "activity": Value(None, "unavailable"),
+        "new_event": Value(7),
+        "c1_res": Value(None, "gone"),
+    }
+    assert list(cache_directories(tree, MONITOR)) == [0, 1]
+
+
+def test_an_assigned_counter_has_nothing_to_do_with_packages(tree):
+    directory = pathlib.Path(tree.root) / CONTROL.path / "mon_data/mon_PERF_PKG_00"
+    directory.mkdir()
+    (directory / "core_energy").write_text("1.500000\n")
+    values = read_group(tree, CONTROL, [event_of("core_energy", PACKAGE)], assignable=True)
+    assert values[Place(PACKAGE, 0)] == {"core_energy": Value(Decimal("1.5"))}
 
 
 @pytest.mark.parametrize(

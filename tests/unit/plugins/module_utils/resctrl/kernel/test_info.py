@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import Event
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.info import (
     Counters,
@@ -15,6 +18,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.info
     cache_sizes,
     configurations,
     counts_elsewhere,
+    events,
     features,
     max_threshold_occupancy,
     num_rmids,
@@ -48,9 +52,23 @@ def test_features_are_events_and_not_the_files_that_configure_them(info):
     assert features(info({"L3_MON/mon_features": text})) == ("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes")
 
 
+def test_telemetry_of_packages_has_events_of_its_own_which_need_not_be_known(info):
+    telemetry = {"PERF_PKG_MON/mon_features": "core_energy\nnew_event"}
+    assert events(info(telemetry)) == (
+        Event("core_energy", "PERF_PKG", "joules", "counter", is_decimal=True),
+        Event("new_event", "PERF_PKG", None, None),
+    )
+    assert features(info({**telemetry, "L3_MON/mon_features": "llc_occupancy"})) == (
+        "llc_occupancy",
+        "core_energy",
+        "new_event",
+    )
+
+
 def test_a_group_needs_an_rmid_of_each_resource_so_the_smallest_number_counts(info):
     assert num_rmids(info({"L3_MON/num_rmids": "256"})) == 256
     assert num_rmids(info({"PERF_PKG_MON/num_rmids": "4"})) == 4
+    assert num_rmids(info({"PERF_PKG_MON/num_rmids": "576"})) == 256
 
 
 def test_other_resources_are_named(info):
@@ -83,8 +101,18 @@ def test_an_event_is_configured_per_cache_or_for_all(info):
     assert configurations(info({"L3_MON/mbm_total_bytes_config": "0=0x7f;1=0x15"})) == {
         "mbm_total_bytes": {0: "0x7f", 1: "0x15"}
     }
-    filtered = info({"L3_MON/event_configs/mbm_total_bytes/event_filter": "local_reads,remote_reads"})
+    named = "L3_MON/event_configs/mbm_total_bytes/event_filter"
+    filtered = info({named: "local_reads,remote_reads"})
     assert configurations(filtered) == {"mbm_total_bytes": {-1: "local_reads,remote_reads"}}
+
+
+def test_an_event_may_be_configured_to_count_nothing_or_by_nobody(info):
+    """On Arm nobody can write what an event counts."""
+    named = "L3_MON/event_configs/mbm_total_bytes/event_filter"
+    resctrl = info({named: ""})
+    assert configurations(resctrl) == {"mbm_total_bytes": {-1: ""}}
+    pathlib.Path(resctrl.root, "info", named).chmod(0o444)
+    assert configurations(resctrl) == {}
 
 
 @pytest.mark.parametrize(("text", "numbers"), [("", {}), ("0=32", {0: 32}), ("0=32;8=0\n", {0: 32, 8: 0})])

@@ -10,9 +10,9 @@ import shutil
 
 import pytest
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import per_cache, rates, totals
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import per_place, rates, totals
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS, Sum, Value
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS, L3, Sum, Value
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, Group, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe import sampling
@@ -61,7 +61,7 @@ def test_values_are_summed_over_caches_and_groups_and_nothing_twice(tree):
     tree.write({OURS: {8: (10, 100, 1), 9: (20, 200, 2)}, LIBVIRT: {8: (40, 400, 4)}, NESTED: {8: (7, 7, 7)}})
     sample = tree.sample(OURS, LIBVIRT, NESTED).sample
     assert totals(sample) == dict(zip(EVENTS, (Sum(Value(70)), Sum(Value(700)), Sum(Value(7)))))
-    assert {cache: one["llc_occupancy"] for cache, one in per_cache(sample).items()} == {
+    assert {cache: one["llc_occupancy"] for cache, one in per_place(sample, L3).items()} == {
         8: Sum(Value(50)),
         9: Sum(Value(20)),
     }

@@ -82,6 +82,71 @@ def test_each_lack_is_told(scene, files, said):
     assert said in problem
 
 
+def test_a_host_that_counts_packages_only_says_what_it_does_not_count(scene):
+    scene.write("info/L3_MON/mon_features", "")
+    scene.write("info/PERF_PKG_MON/mon_features", "core_energy\nactivity\n")
+    occupancy, bandwidth = scene.problems()
+    assert occupancy.endswith("resctrl.cmt is null: use the telemetry of packages")
+    assert bandwidth.endswith("these values are null: use the telemetry of packages")
+    described = describe_host(scene.kernel, scene.outcome())
+    assert (described["supported"], described["features"]) == (True, ["core_energy", "activity"])
+
+
+# -- what an event counts
+
+
+def events(scene):
+    """Name -> what is told of the event."""
+    return {one.pop("name"): one for one in describe_host(scene.kernel, scene.outcome())["events"]}
+
+
+def test_every_event_is_told_with_resource_unit_and_kind(scene):
+    scene.write("info/PERF_PKG_MON/mon_features", "core_energy\nnew_event\n")
+    assert events(scene) == {
+        name: {"resource": resource, "unit": unit, "kind": kind, "configuration": None}
+        for name, resource, unit, kind in (
+            ("llc_occupancy", "L3", "bytes", "gauge"),
+            ("mbm_total_bytes", "L3", "bytes", "counter"),
+            ("mbm_local_bytes", "L3", "bytes", "counter"),
+            ("core_energy", "PERF_PKG", "joules", "counter"),
+            ("new_event", "PERF_PKG", None, None),
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mbm_total_bytes_config", "0=0x03;1=0x7f\n"),
+        ("event_configs/mbm_total_bytes/event_filter", "local_reads,remote_reads\n"),
+    ],
+    ids=["BMEC", "ABMC"],
+)
+def test_an_event_that_was_configured_is_told_for_each_cache_and_is_one_problem(scene, name, text):
+    for cache in ("mon_L3_00", "mon_L3_01"):
+        scene.write(f"mon_data/{cache}/llc_occupancy", "0\n")
+    scene.write(f"info/L3_MON/{name}", text)
+    first, second = events(scene)["mbm_total_bytes"]["configuration"]
+    assert first == {"cache": 0, "counts": ["local_reads", "remote_reads"], "default": False}
+    assert second["default"] == ("_config" in name.rpartition("/")[2])
+    (problem,) = describe_host(scene.kernel, scene.outcome())["problems"]
+    assert "mbm_total_bytes was configured to count local_reads, remote_reads on L3 cache 0" in problem
+    assert problem.endswith(f"or write the default to info/L3_MON/{name}")
+
+
+def test_an_event_that_counts_its_default_is_no_problem(scene):
+    scene.write("mon_data/mon_L3_00/llc_occupancy", "0\n")
+    scene.write("info/L3_MON/mbm_local_bytes_config", "0=0x15\n")
+    assert events(scene)["mbm_local_bytes"]["configuration"] == [
+        {
+            "cache": 0,
+            "counts": ["local_reads", "local_non_temporal_writes", "local_reads_slow_memory"],
+            "default": True,
+        }
+    ]
+    assert describe_host(scene.kernel, scene.outcome())["problems"] == []
+
+
 def test_a_mount_on_which_nothing_can_be_switched_is_told(scene):
     scene.kernel.mount = Mount("/resctrl", "resctrl", ("ro",))
     (problem,) = scene.problems()

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import Part, Sample
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS, Value
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import (
+    EVENTS,
+    L3,
+    L3_EVENTS,
+    PACKAGE,
+    Place,
+    Value,
+    event_of,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import Statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.table import (
@@ -48,9 +56,9 @@ def value(given):
 
 def sampled(caches, seconds=1.0, reason=""):
     """What the domain's group showed: cache id -> occupancy, total, local."""
-    values = {cache: dict(zip(EVENTS, map(value, three))) for cache, three in caches.items()}
+    values = {Place(L3, cache): dict(zip(EVENTS, map(value, three))) for cache, three in caches.items()}
     parts = {} if reason else {OURS: Part(values, "1")}
-    return Sample(parts, dict.fromkeys(parts, "1"), EVENTS, seconds, reason)
+    return Sample(parts, dict.fromkeys(parts, "1"), L3_EVENTS, seconds, reason)
 
 
 def of(caches, before=None, status=ENABLED):
@@ -159,18 +167,52 @@ def test_where_a_part_of_a_domain_is_unknown_so_is_a_part_of_sum_and_rest():
     assert sum_of(rows).partial == rest_of(of({0: (100, 10, 10)}), rows).partial == {"cache"}
 
 
+# -- watts, where there are
+
+
+def with_energy(energy, before):
+    """The statistics of a domain on a host with telemetry: joules now, and two seconds before."""
+    there = (*L3_EVENTS, event_of("core_energy", PACKAGE))
+    samples = [
+        Sample({OURS: Part({Place(PACKAGE, 0): {"core_energy": value(joules)}}, "1")}, {OURS: "1"}, there, seconds)
+        for joules, seconds in ((before, 1.0), (energy, 3.0))
+    ]
+    return Statistics(ENABLED, samples[1], samples[0])
+
+
+def test_a_host_that_counts_energy_has_a_column_of_watts():
+    rows = [row_of(with_energy(130.5, 100.0))]
+    rest = rest_of(with_energy(1000.0, 800.0), rows)
+    assert (rows[0].watts, sum_of(rows).watts, rest.watts) == (15.25, 15.25, 84.75)
+    head, body, foot = table(rows, rest, SIZES)
+    assert head.endswith("  WATTS")
+    shown = [re.findall(r" [0-9]+\.[0-9]", line) for line in (body[0], *foot[:2])]
+    assert shown == [[" 15.2"], [" 15.2"], [" 84.8"]]
+
+
+def test_a_host_that_counts_none_has_no_such_column():
+    lines = table([row_of(of({0: (10, 300, 30)}))], None, SIZES).lines
+    assert not any("WATTS" in line for line in lines)
+
+
+def test_watts_that_are_not_known_are_a_dash_and_come_last():
+    unknown, known = row_of(with_energy("unavailable", 1.0)), row_of(with_energy(3.0, 1.0))._replace(name="z")
+    assert [row.name for row in sort_rows([unknown, known], "watts")] == ["z", "vm3"]
+    assert re.search(r" -  .*unavailable$", table([unknown], None, SIZES).body[0])
+
+
 # -- order
 
 
 def test_the_largest_comes_first_and_what_is_not_known_last():
     rows = [Row("a", "", None, {}), Row("b", "", 1, {}, 9.0), Row("c", "", 2, {}, 8.0, 0.0), Row("d", "", 0, {})]
     order = {by: "".join(row.name for row in sort_rows(rows, by)) for by in SORTS}
-    assert order == {"name": "abcd", "cache": "cbda", "total": "bcad", "local": "cabd"}
+    assert order == {"name": "abcd", "cache": "cbda", "total": "bcad", "local": "cabd", "watts": "abcd"}
 
 
 @pytest.mark.parametrize("by", SORTS)
 def test_the_column_that_sorts_is_marked(by):
-    head = table([Row("a", "Enabled", 1, {})], None, SIZES, by=by).head
+    head = table([Row("a", "Enabled", 1, {}, has_watts=True)], None, SIZES, by=by).head
     assert re.findall(r"\S+(?=\*)", head) == [SORTS[by]]
 
 
@@ -191,8 +233,10 @@ ROWS = st.builds(
     st.dictionaries(st.integers(0, 3), st.floats(0, 2**30)),
     st.none() | st.floats(0, 2**50),
     st.none() | st.floats(0, 2**50),
-    st.just(frozenset({"total"})),
+    st.just(frozenset({"total", "watts"})),
     NAMES,
+    st.none() | st.floats(0, 2**20),
+    st.booleans(),
 )
 
 
@@ -249,6 +293,20 @@ def test_in_csv_what_is_not_known_is_empty_with_the_reason():
     (line,) = csv.DictReader(io.StringIO(text))
     assert (line["cmt"], line["llc_occupancy"], line["mbm_total_bytes_per_second"]) == ("", "", "")
     assert line["reason"] == "unavailable"
+
+
+def test_csv_of_a_host_with_telemetry_has_its_values_too():
+    there = [event_of(name, PACKAGE) for name in ("core_energy", "unhalted_core_cycles", "stalls_llc_miss", "new")]
+    joules = described(core_energy=12345.678901, unhalted_core_cycles=3, stalls_llc_miss=2, new=1)
+    joules["rates"] = {
+        "seconds": 2.0,
+        "core_energy_per_second": 12.5,
+        "stalls_llc_miss_fraction": 0.25,
+    }
+    (line,) = csv.DictReader(io.StringIO(comma_separated({"vm3": joules}, there)))
+    assert (line["core_energy"], line["new"], line["core_energy_per_second"]) == ("12345.678901", "1", "12.5")
+    assert (line["stalls_llc_miss_fraction"], line["seconds"]) == ("0.25", "2.0")
+    assert "new_per_second" not in line
 
 
 def test_every_form_of_every_row_is_one_line():
