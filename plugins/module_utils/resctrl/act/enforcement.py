@@ -75,6 +75,8 @@ class Enforcement:
         self.done: list[Operation] = []
         # No more RMIDs than that can be had: the kernel has said so
         self.most_rmids: int | None = None
+        # On Arm: no more MON groups in a CTRL_MON group than that
+        self.full: dict[str, int] = {}
         self.before = Snapshot()
 
     def outcome(self, check: bool = False) -> Outcome:
@@ -172,7 +174,7 @@ class Enforcement:
         return {uuid for uuid in starting & self.needed if self.wishes.enables(uuid)}
 
     def _snapshot(self) -> Snapshot:
-        return self.host.look(self.selected, self.known, self.wishes.whole, self.most_rmids)
+        return self.host.look(self.selected, self.known, self.wishes.whole, self.most_rmids, dict(self.full))
 
     def _look(self) -> tuple[Snapshot, Plan]:
         """What there is, and what is to be done for those for whom the kernel has not refused it."""
@@ -193,10 +195,14 @@ class Enforcement:
                 continue
             try:
                 perform(self.host, step)
-            except errors.RmidsExhausted:
-                # The numbers said that there is one. Another plan is needed, with no more than there are.
-                self._give_back([*self.done, *done])
-                return {}
+            except errors.RmidsExhausted as exc:
+                # The numbers said that there is one
+                waits = self._passing(step, exc, [*self.done, *done])
+                if waits is None:
+                    # Another plan is needed, with no more than there are
+                    self._give_back(step, [*self.done, *done])
+                    return {}
+                stopped[step.uuid] = waits
             except ResctrlError as exc:
                 stopped[step.uuid] = exc
             else:
@@ -206,11 +212,24 @@ class Enforcement:
         self.refused.update({uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)})
         return {uuid: exc for uuid, exc in stopped.items() if isinstance(exc, passing)}
 
-    def _give_back(self, done: list[Operation]) -> None:
+    def _passing(
+        self, step: Operation, refusal: errors.RmidsExhausted, done: list[Operation]
+    ) -> errors.RmidsInLimbo | None:
+        if not self.host.resctrl.is_arm:
+            return None
+        from .refusals import passing
+
+        return passing(self.host.resctrl, step, refusal, done)
+
+    def _give_back(self, refused: Operation, done: list[Operation]) -> None:
         """Remove the groups that this run has made, and from now on plan with the RMIDs that the kernel has given."""
         resctrl = self.host.resctrl
         held = resctrl.groups()
-        self.most_rmids = len(held) + 1
+        if resctrl.is_arm:
+            ctrl = refused.group.ctrl
+            self.full[ctrl] = sum(bool(group.mon) and group.ctrl == ctrl for group in held)
+        else:
+            self.most_rmids = len(held) + 1
         made = {step.group for step in done if step.kind == CREATE}
         for group in sorted(made.intersection(held)):
             resctrl.changes.remove(group)
