@@ -130,6 +130,12 @@ domains:
           description: The ids of those that are not.
           type: list
           elements: int
+    without_bandwidth:
+      description:
+        - The ids of the L3 caches on which it has no bandwidth counter, so that its memory bandwidth there is not
+          known. Empty where every group counts bandwidth.
+      type: list
+      elements: int
     declared:
       description:
         - What is declared for the domain on this host, and how it stands. Null where nothing was ever declared or
@@ -204,8 +210,8 @@ host:
           sample: bytes
         kind:
           description:
-            - V(counter) for what grows and has a rate, V(gauge) for what is as it is now, or null for an event that this
-              collection does not know.
+            - V(counter) for what grows and has a rate, V(gauge) for what is as it is now, or null for an event that
+              this collection does not know.
           type: str
           choices: [counter, gauge]
         configuration:
@@ -297,6 +303,28 @@ host:
         free:
           description: How many of them no group has. A group made when none is free counts no memory bandwidth.
           type: int
+        held_by:
+          description: Who has the others.
+          type: list
+          elements: dict
+          contains:
+            owner:
+              description: As in RV(host.rmids.held_by[].owner).
+              type: str
+            counters:
+              description: How many counters of the cache its groups have.
+              type: int
+            groups:
+              description: The groups with counters.
+              type: list
+              elements: dict
+              contains:
+                path:
+                  description: The group's directory.
+                  type: str
+                counters:
+                  description: How many counters of the cache it has.
+                  type: int
     mbm_assign_mode:
       description:
         - How memory-bandwidth counters are given to groups, on kernels that can tell (V(default), V(mbm_event)); else

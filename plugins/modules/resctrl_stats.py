@@ -48,8 +48,8 @@ options:
   detail:
     description:
       - How much to return. V(caches) has the values of each cache and each package and the groups that they come from,
-        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts, the latter a
-        quarter of that.
+        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts,
+        the latter a quarter of that.
     type: str
     choices: [totals, caches]
     default: caches
@@ -165,15 +165,16 @@ ansible_facts:
               description:
                 - The joules that the cores used while they ran the domain, over all packages, or null. It is the
                   kernel's number as it is, which begins with what the previous user of the RMID had.
-                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates it
-                  from what it executes.
+                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates
+                  it from what it executes.
                 - This and the following are there on hosts with telemetry of packages only, and so are the values of
                   events that this collection does not know, by the kernel's names.
               type: float
               sample: 12345.678901
             activity:
               description:
-                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or null.
+                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or
+                  null.
               type: float
             stalls_llc_hit:
               description: The cycles in which cores waited for data that was in the last-level cache, or null.
@@ -322,7 +323,8 @@ ansible_facts:
                     - Joules per second, which are watts, of cores with their L1 and L2 caches over all packages. L3
                       caches, memory and I/O are not in it.
                     - This and the following are there on hosts with telemetry of packages only. Each other event of
-                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate too.
+                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate
+                      too.
                   type: float
                   sample: 14.25
                 stalls_llc_miss_fraction:

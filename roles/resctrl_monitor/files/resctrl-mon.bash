@@ -25,7 +25,7 @@ _resctrl_mon_options() {
         status) printf '%s' '--json' ;;
         stats) printf '%s' '--interval --table --csv --json' ;;
         top) printf '%s' '--interval --once --sort' ;;
-        enable) printf '%s' '--persistent --scope --takeover --leave-cpu-group' ;;
+        enable) printf '%s' '--persistent --scope --takeover --bandwidth --leave-cpu-group' ;;
         disable) printf '%s' '--persistent' ;;
         enforce) printf '%s' '--check --quiet --json' ;;
         metrics) printf '%s' '--output' ;;
@@ -60,6 +60,7 @@ _resctrl_mon() {
         --interval) return ;;
         --sort) words='name cache total local watts' ;;
         --scope) words='vcpus domain' ;;
+        --bandwidth) words='auto true false' ;;
         *)
             if [[ $word == -* ]]; then
                 words=$(_resctrl_mon_options "$verb")

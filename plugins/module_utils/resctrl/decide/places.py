@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
 _ELSEWHERE = "A domain with <cachetune> in its XML has a CTRL_MON group, and so room, of its own"
 
 
-def shortage(
+def shortage_in_a_group(
     created: t.Collection[Group], removed: t.Collection[Group], snapshot: Snapshot
 ) -> errors.RmidsExhausted | None:
     """RmidsExhausted if a CTRL_MON group has no room for the MON groups to be created in it, after those removed."""

@@ -15,6 +15,7 @@ from ..kernel.filesystem import Resctrl
 from ..kernel.info import num_rmids
 from ..vms.domain import Selected, machine_name, select, unmatched
 from ..vms.processes import Processes
+from .bandwidth import bandwidth_of
 from .cpu_groups import groups_of_cpus
 from .location import locate
 
@@ -55,6 +56,8 @@ class Host:
         known: t.Sequence[Domain],
         whole: t.Container[str] = (),
         most_rmids: int | None = None,
+        full_caches: t.Container[int] = (),
+        *,
         full: t.Mapping[str, int] = types.MappingProxyType({}),
     ) -> Snapshot:
         """A snapshot for the selected domains; `known` are all of libvirt's.
@@ -62,6 +65,7 @@ class Host:
         `whole`: the UUIDs of those of which every thread is in question, not only the vCPUs'.
         `most_rmids`: no more RMIDs than that can be had, since the kernel has just refused another.
         `full`: see Snapshot.
+        `full_caches`: the L3 caches on which it has just refused a bandwidth counter.
         Raises Unreadable.
         """
         self.source.look()
@@ -88,6 +92,7 @@ class Host:
             rmids_of_each=self._rmids_of_each(),
             full=full,
             throttles=mount is not None and mount.throttles,
+            bandwidth=bandwidth_of(self.resctrl, _counting(location), full_caches),
             warnings=tuple(location.warnings),
         )
 
@@ -145,6 +150,12 @@ class Host:
         if not self.source.sees_all() or not all(processes.is_there(tid) for tid in tids):
             return None
         return False
+
+
+def _counting(location: Location) -> set[Group]:
+    """The groups of ours, and those that count the domains in question; a CTRL_MON group counts for those in it."""
+    others = {one for group in location.of.values() for one in (group, group.parent) if one.path}
+    return others | set(location.members)
 
 
 def _turn(seconds: float) -> int:

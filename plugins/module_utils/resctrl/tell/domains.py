@@ -33,6 +33,7 @@ def describe_domain(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
         "code": error.code if error else None,
         "groups": [resctrl.path(group) for group in status.groups],
         "vcpus": describe_vcpus(status),
+        "without_bandwidth": list(status.without_bandwidth),
     }
 
 

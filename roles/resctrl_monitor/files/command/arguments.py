@@ -111,6 +111,12 @@ def _add_enable(choices: _Choices) -> None:
     )
     enable.add_argument("--takeover", action="store_true", help="take threads out of other programs' monitoring groups")
     enable.add_argument(
+        "--bandwidth",
+        choices=("auto", "true", "false"),
+        default="auto",
+        help="whether it is worth a bandwidth counter where these are scarce (%(default)s: if one is left)",
+    )
+    enable.add_argument(
         "--leave-cpu-group",
         action="store_true",
         help="monitor a domain even where that ends the throttling of its memory bandwidth by its CPU's group",

@@ -12,7 +12,7 @@ from resctrl import errors
 from resctrl.act import collecting, upkeep
 from resctrl.act import switch as switching
 from resctrl.act.declared import declarations
-from resctrl.decide.wish import Wish
+from resctrl.decide.wish import BANDWIDTHS, Wish
 from resctrl.kernel.events import OCCUPANCY, TABLE
 from resctrl.kernel.filesystem import Resctrl
 from resctrl.kernel.preflight import check_values
@@ -117,7 +117,14 @@ def _number(number: float | None, reason: str | None, decimals: int = 0) -> str:
 
 def enable(options: argparse.Namespace) -> int:
     """Monitor domains."""
-    return _switch(options, Wish(True, options.scope == "domain", options.takeover, options.leave_cpu_group))
+    wish = Wish(
+        True,
+        options.scope == "domain",
+        options.takeover,
+        options.leave_cpu_group,
+        bandwidth=BANDWIDTHS[options.bandwidth],
+    )
+    return _switch(options, wish)
 
 
 def disable(options: argparse.Namespace) -> int:

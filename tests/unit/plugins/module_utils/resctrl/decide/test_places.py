@@ -11,12 +11,9 @@ import pytest
 from hypothesis import given
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.planning import (
-    CREATE,
-    plan,
-    simulate,
-)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.planning import CREATE, plan
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.rationing import ration
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wishes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
@@ -130,8 +127,8 @@ def test_who_gets_the_one_place_in_the_root_is_by_priority():
     assert str(denied[uuid(1)]) == (
         "Out of RMIDs: none is left for domain 'vm1' in the root group: this CTRL_MON group has room for 1 (on Arm "
         "each has RMIDs of its own; held by: nobody). It is the next to be monitored when one is free: give it a "
-        "higher priority, or disable another. A domain with <cachetune> in its XML has a CTRL_MON group, and so room, of its "
-        "own"
+        "higher priority, or disable another. A domain with <cachetune> in its XML has a CTRL_MON group, and so room, "
+        "of its own"
     )
 
 

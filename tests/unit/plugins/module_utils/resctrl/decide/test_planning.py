@@ -15,8 +15,8 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.plan
     REMOVE,
     Operation,
     plan,
-    simulate,
 )
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import status_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wish, Wishes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import (

@@ -50,6 +50,7 @@ def test_a_domain_that_is_counted_in_part():
         "code": None,
         "groups": [PATH],
         "vcpus": {"counted": [0], "uncounted": [1]},
+        "without_bandwidth": [],
     }
 
 

@@ -100,7 +100,7 @@ def test_everything_that_can_be_declared():
         ({"domains": [{"name": 7}]}, "a rule has no name: {'name': 7}"),
         (
             {"domains": [{"name": "a", "sate": "disabled"}]},
-            "a rule has unknown keys: sate (known are name, priority, state)",
+            "a rule has unknown keys: sate (known are bandwidth, name, priority, state)",
         ),
         (
             {"domains": [{"name": "a", "state": "off"}]},
