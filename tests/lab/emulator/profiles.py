@@ -165,6 +165,11 @@ class Profile:
         return self.root_mask or (1 << self.mask_bits // 2) - 1
 
     @property
+    def architecture(self) -> str:
+        """What /proc/sys/kernel/arch says on such a machine; empty for the architecture of this one."""
+        return "aarch64" if self.vendor == "Arm" else ""
+
+    @property
     def shared_mask(self) -> int:
         """``shareable_bits``: devices may use every bit on Arm, where nothing keeps them from it."""
         return self.full_mask if self.vendor == "Arm" else self.shareable_bits

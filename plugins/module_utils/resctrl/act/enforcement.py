@@ -202,7 +202,7 @@ class Enforcement:
                 perform(self.host, step)
             except errors.RmidsExhausted as exc:
                 # The numbers said that there is one
-                waits = self._passing(step, exc, [*self.done, *done])
+                waits = self._passing(step, exc)
                 if waits is None:
                     # Another plan is needed, with no more than there are
                     self._give_back(step, [*self.done, *done])
@@ -220,22 +220,23 @@ class Enforcement:
         self.refused.update({uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)})
         return {uuid: exc for uuid, exc in stopped.items() if isinstance(exc, passing)}
 
-    def _passing(
-        self, step: Operation, refusal: errors.RmidsExhausted, done: list[Operation]
-    ) -> errors.RmidsInLimbo | None:
+    def _passing(self, step: Operation, refusal: errors.RmidsExhausted) -> errors.RmidsInLimbo | None:
         if not self.host.resctrl.is_arm:
             return None
-        from .refusals import passing
+        from .refusals import held_in, passing
 
-        return passing(self.host.resctrl, step, refusal, done)
+        ctrl = step.group.ctrl
+        seen = max(self.full.get(ctrl, 0), held_in(ctrl, self.before.groups))
+        return passing(self.host.resctrl, step.group, refusal, seen)
 
     def _give_back(self, refused: Operation, done: list[Operation]) -> None:
         """Remove the groups that this run has made, and from now on plan with the RMIDs that the kernel has given."""
         resctrl = self.host.resctrl
         held = resctrl.groups()
         if resctrl.is_arm:
-            ctrl = refused.group.ctrl
-            self.full[ctrl] = sum(bool(group.mon) and group.ctrl == ctrl for group in held)
+            from .refusals import held_in
+
+            self.full[refused.group.ctrl] = held_in(refused.group.ctrl, held)
         else:
             self.most_rmids = len(held) + 1
         made = {step.group for step in done if step.kind == CREATE}

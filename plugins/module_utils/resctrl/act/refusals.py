@@ -6,29 +6,27 @@ from __future__ import annotations
 import typing as t
 
 from .. import errors
-from ..decide.planning import REMOVE
 from ..kernel.mpam import rmids_of_each
 
 if t.TYPE_CHECKING:
-    from ..decide.planning import Operation
     from ..kernel.filesystem import Resctrl
+    from ..kernel.groups import Group
 
 
-def passing(
-    resctrl: Resctrl, step: Operation, refusal: errors.RmidsExhausted, done: t.Iterable[Operation]
-) -> errors.RmidsInLimbo | None:
-    """The refusal as one that passes by time, if the CTRL_MON group is not full; None if it is, or that is not known.
+def held_in(ctrl: str, groups: t.Iterable[Group]) -> int:
+    """How many of the groups are MON groups in a CTRL_MON group (by name)."""
+    return sum(bool(group.mon) and group.ctrl == ctrl for group in groups)
 
-    While an RMID of its own waits in the limbo and any of other CTRL_MON groups is free, the kernel says ENOSPC, as if
-    all were held (resctrl_find_free_rmid(), Linux 7.3). `done` is what this run has done: where no file tells how many
-    there are, an RMID waits if the run has freed one there. Raises Unreadable.
+
+def passing(resctrl: Resctrl, refused: Group, refusal: errors.RmidsExhausted, seen: int) -> errors.RmidsInLimbo | None:
+    """The refusal of a group as one that passes by time, if its CTRL_MON group is not full; None if it is.
+
+    While an RMID of its own waits in the limbo, and any of other CTRL_MON groups is free, the kernel says ENOSPC, as if
+    all were held (resctrl_find_free_rmid(), Linux 7.3). Where no file tells how many MON groups fit, it is at least as
+    many as this run has `seen` there. Raises Unreadable.
     """
-    ctrl, each = step.group.ctrl, rmids_of_each(resctrl)
-    if each is None:
-        waits = any(one.kind == REMOVE and one.group.ctrl == ctrl for one in done)
-    else:
-        waits = sum(bool(group.mon) and group.ctrl == ctrl for group in resctrl.groups()) < each - 1
-    if not waits:
+    each = rmids_of_each(resctrl)
+    if held_in(refused.ctrl, resctrl.groups()) >= (seen if each is None else each - 1):
         return None
     return errors.RmidsInLimbo(
         refusal.message,
