@@ -17,7 +17,7 @@ MONITOR_ONLY = ("arm-mpam", "pmgs=2", "alloc=")
 FULL = (
     "{needed} needed in the root group, {free} free: this CTRL_MON group has room for 1 (on Arm each has RMIDs of its "
     "own{refused}; held by: {held}). Nothing was changed. Disable other domains, remove groups that nobody needs, or "
-    "name fewer domains. A domain with <cachetune> in its XML has a CTRL_MON group, and so room, of its own"
+    "name fewer domains. A domain to which libvirt allocates cache (<cachetune> with <cache>) has room of its own"
 )
 REFUSED = ", and the kernel has just refused another"
 
@@ -232,7 +232,7 @@ def test_a_full_root_is_a_problem_where_a_domain_lacks_a_place(make_host):
     assert host.info()["host"]["problems"] == [
         "All places for MON groups in the root group are in use, though RMIDs are free: on Arm each CTRL_MON group has "
         "RMIDs of its own, here 2 with that of the group itself. Domains in the root are monitored by priority; one "
-        "with <cachetune> in its XML has a CTRL_MON group of its own"
+        "to which libvirt allocates cache has room of its own"
     ]
 
 

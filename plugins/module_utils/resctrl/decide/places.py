@@ -12,8 +12,8 @@ if t.TYPE_CHECKING:
     from ..kernel.groups import Group
     from .snapshot import Running, Snapshot
 
-# What libvirt makes a CTRL_MON group for has a place of its own: the group itself counts it, without a MON group
-_ELSEWHERE = "A domain with <cachetune> in its XML has a CTRL_MON group, and so room, of its own"
+# That group itself counts the domain, without a MON group. With a <monitor> only, libvirt takes a place in the root
+_ELSEWHERE = "A domain to which libvirt allocates cache (<cachetune> with <cache>) has room of its own"
 
 
 def shortage_in_a_group(

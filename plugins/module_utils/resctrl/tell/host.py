@@ -108,7 +108,7 @@ def _of_rmids(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Decla
         found.append(
             "All places for MON groups in the root group are in use, though RMIDs are free: on Arm each CTRL_MON group "
             f"has RMIDs of its own, here {snapshot.rmids_of_each} with that of the group itself. Domains in the root "
-            "are monitored by priority; one with <cachetune> in its XML has a CTRL_MON group of its own"
+            "are monitored by priority; one to which libvirt allocates cache has room of its own"
         )
     if max_threshold_occupancy(resctrl) == 0:
         found.append(

@@ -69,7 +69,8 @@ def test_the_root_is_full_though_rmids_are_free():
     assert str(planned.failures[uuid(1)]) == (
         "Out of RMIDs: 2 needed in the root group, 1 free: this CTRL_MON group has room for 2 (on Arm each has RMIDs "
         "of its own; held by: kvmops 1). Nothing was changed. Disable other domains, remove groups that nobody needs, "
-        "or name fewer domains. A domain with <cachetune> in its XML has a CTRL_MON group, and so room, of its own"
+        "or name fewer domains. A domain to which libvirt allocates cache (<cachetune> with <cache>) has room of its "
+        "own"
     )
 
 
@@ -127,8 +128,8 @@ def test_who_gets_the_one_place_in_the_root_is_by_priority():
     assert str(denied[uuid(1)]) == (
         "Out of RMIDs: none is left for domain 'vm1' in the root group: this CTRL_MON group has room for 1 (on Arm "
         "each has RMIDs of its own; held by: nobody). It is the next to be monitored when one is free: give it a "
-        "higher priority, or disable another. A domain with <cachetune> in its XML has a CTRL_MON group, and so room, "
-        "of its own"
+        "higher priority, or disable another. A domain to which libvirt allocates cache (<cachetune> with <cache>) has "
+        "room of its own"
     )
 
 
