@@ -79,6 +79,11 @@ domains:
     uuid:
       description: The domain's UUID, or null where libvirt knows no such domain.
       type: str
+    uuid_made:
+      description:
+        - Whether the domain has no UUID of its own, so that this one was made of its number or name. Only with
+          O(source=processes).
+      type: bool
     active:
       description: Whether the domain runs.
       type: bool
@@ -373,13 +378,14 @@ def main() -> None:
         argument_spec={
             "name": {"type": "list", "elements": "str"},
             "policy": {"type": "dict"},
+            "source": {"type": "str", "choices": ["libvirt", "processes"], "default": "libvirt"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
         supports_check_mode=True,
     )
     params = module.params
-    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
+    host = Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     try:
         outcome = query(host, params["name"])
         declared = declarations(host, outcome, draft=params["policy"])

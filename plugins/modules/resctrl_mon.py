@@ -158,6 +158,11 @@ domains:
       description: The domain's UUID; where libvirt knows no such domain, null.
       type: str
       sample: 5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3
+    uuid_made:
+      description:
+        - Whether the domain has no UUID of its own, so that this one was made of its number or name. Only with
+          O(source=processes).
+      type: bool
     active:
       description: Whether the domain runs.
       type: bool
@@ -275,6 +280,7 @@ def main() -> None:
             "when_inactive": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
             "prune": {"type": "bool", "default": True},
             "persistent": {"type": "bool", "default": False},
+            "source": {"type": "str", "choices": ["libvirt", "processes"], "default": "libvirt"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
@@ -290,7 +296,7 @@ def main() -> None:
         leave_cpu_group=params["leave_cpu_group"],
         bandwidth=BANDWIDTHS[params["bandwidth"]],
     )
-    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
+    host = Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     try:
         switched = switch(
             host,

@@ -116,8 +116,16 @@ class DomainUnseen(ResctrlError):
     """The domain may run, but its process cannot be seen from here."""
 
 
+class DomainAmbiguous(DomainUnseen):
+    """Several processes have the identity of the domain, and which of them is the domain's cannot be told."""
+
+
+class ProcessesHidden(ResctrlError):
+    """Which programs run on the host cannot be seen from here."""
+
+
 class NoVcpuThreads(ResctrlError):
-    """One thread runs all vCPUs (TCG)."""
+    """One thread runs all vCPUs (TCG), or the threads have no names that tell which of them do."""
 
 
 class ForeignGroup(ResctrlError):

@@ -73,6 +73,7 @@ class _Slot(t.NamedTuple):
     priority: int
     is_new: bool
     name: str
+    is_missing: bool
     group: Group
     event: int
 
@@ -92,17 +93,17 @@ def counter_steps(snapshot: Snapshot, wishes: Wishes) -> list[Operation]:
 
 
 def _on_cache(snapshot: Snapshot, wishes: Wishes, bandwidth: Bandwidth, cache: int) -> list[Operation]:
-    wanted: list[_Slot] = []
+    slots: list[_Slot] = []
     held: set[tuple[Group, int]] = set()
     for running in snapshot.running:
-        domain = running.domain
-        if not wishes.enables(domain.uuid):
-            continue
-        groups = [group for group in sorted(snapshot.ours(domain.uuid)) if group in bandwidth.assigned]
-        mine = {(group, number) for group in groups for number in _held(bandwidth, group, cache)}
-        held |= mine
-        wanted += _slots(groups, wishes.of[domain.uuid], domain.name, bool(mine), len(bandwidth.events))
-    granted = {(slot.group, slot.event) for slot in sorted(wanted)[: max(0, bandwidth.free[cache]) + len(held)]}
+        uuid = running.domain.uuid
+        if wishes.enables(uuid):
+            groups = [group for group in sorted(snapshot.ours(uuid)) if group in bandwidth.assigned]
+            mine = {(group, number) for group in groups for number in _held(bandwidth, group, cache)}
+            held |= mine
+            every = [(group, number) for group in groups for number in range(len(bandwidth.events))]
+            slots += _slots(every, mine, wishes.of[uuid], running.domain.name)
+    granted = {(slot.group, slot.event) for slot in sorted(slots)[: max(0, bandwidth.free[cache]) + len(held)]}
     taken = [
         Operation(UNCOUNT, group, event=bandwidth.events[one], cache=cache) for group, one in sorted(held - granted)
     ]
@@ -114,10 +115,10 @@ def _held(bandwidth: Bandwidth, group: Group, cache: int) -> list[int]:
     return [number for number, event in enumerate(bandwidth.events) if (event, cache) in bandwidth.assigned[group]]
 
 
-def _slots(groups: t.Iterable[Group], wish: Wish, name: str, holds: bool, events: int) -> list[_Slot]:
+def _slots(
+    every: t.Iterable[tuple[Group, int]], held: t.AbstractSet[tuple[Group, int]], wish: Wish, name: str
+) -> list[_Slot]:
+    """What a domain's groups could have, by what they have."""
     if wish.bandwidth is False:
         return []
-    unasked = wish.bandwidth is None
-    return [
-        _Slot(unasked, -wish.priority, not holds, name, group, event) for group in groups for event in range(events)
-    ]
+    return [_Slot(wish.bandwidth is None, -wish.priority, not held, name, one not in held, *one) for one in every]

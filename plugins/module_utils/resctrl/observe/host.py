@@ -26,6 +26,12 @@ if t.TYPE_CHECKING:
     from .location import Location
 
 
+# Where domains come from, in the modules' and the command's words
+LIBVIRT = "libvirt"
+PROCESSES = "processes"
+SOURCES = (LIBVIRT, PROCESSES)
+
+
 class Host:
     """One hypervisor: where its domains come from, and its resctrl. `clock` gives seconds."""
 
@@ -49,6 +55,19 @@ class Host:
 
         resctrl = Resctrl(resctrl_path)
         return cls(Files(Processes(), lambda: resctrl.sees_every_thread), resctrl)
+
+    @classmethod
+    def of_processes(cls, resctrl_path: str) -> Host:
+        """This host, as its QEMU processes tell of it; whoever manages them is not asked."""
+        from ..vms.qemu import Qemu
+
+        resctrl = Resctrl(resctrl_path)
+        return cls(Qemu(Processes(), lambda: resctrl.sees_every_thread), resctrl)
+
+    @classmethod
+    def of_source(cls, source: str, uri: str, resctrl_path: str) -> Host:
+        """This host, as a module is told to look at it: by libvirt's daemon, or by its processes."""
+        return cls.of_processes(resctrl_path) if source == PROCESSES else cls.of_libvirt(uri, resctrl_path)
 
     def look(
         self,

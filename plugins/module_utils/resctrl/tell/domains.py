@@ -22,6 +22,7 @@ def describe_domain(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
     return {
         "name": result.name,
         "uuid": status.domain.uuid or None,
+        "uuid_made": status.domain.uuid_made,
         "active": status.domain.active,
         "status": status.text if result.status else None,
         "enabled": status.enabled,

@@ -36,7 +36,7 @@ class Rule(t.NamedTuple):
 
     def names(self, domain: Domain) -> bool:
         """Whether the rule is for this domain and no other."""
-        return self.name == domain.name or canonical_uuid(self.name) == domain.uuid
+        return self.name in (domain.name, domain.number) or canonical_uuid(self.name) == domain.uuid
 
 
 class Policy(t.NamedTuple):

@@ -39,6 +39,7 @@ def test_a_domain_that_is_counted_in_part():
     assert describe_domain(one, RESCTRL) == {
         "name": "vm1",
         "uuid": uuid(1),
+        "uuid_made": False,
         "active": True,
         "status": "Enabled",
         "enabled": True,

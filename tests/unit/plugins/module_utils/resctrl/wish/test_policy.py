@@ -34,6 +34,12 @@ def test_where_nothing_is_declared_everything_is_left_as_it_is():
     assert Policy().wishes([WEB, DB]) == Wishes({}, ration=True)
 
 
+def test_a_managers_number_is_as_good_as_a_name():
+    policy = Policy(None, (Rule("*", False), Rule("100", True)))
+    assert enabled(policy, DB._replace(number="100")) is True
+    assert enabled(policy, DB) is False
+
+
 def test_the_default_is_for_whom_no_rule_is():
     policy = Policy(True, (Rule("db-*", False),))
     assert (enabled(policy, WEB), enabled(policy, DB)) == (True, False)
