@@ -10,7 +10,8 @@ short_description: Lay a list of dictionaries out as the lines of a table
 version_added: 1.0.0
 description:
   - Returns a line of titles and a line for each dictionary, in columns that are as wide as they have to be.
-  - Numbers stand at the right of their columns, texts at the left. What is null is shown as a dash.
+  - Numbers stand at the right of their columns, texts at the left. Fractions have six digits, and what is null is shown
+    as a dash.
 positional: keys
 options:
   _input:
@@ -80,6 +81,8 @@ def _cell(value: t.Any, is_bytes: bool) -> str:  # noqa: ANN401  # whatever a di
         return "-"
     if is_bytes:
         return human(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 

@@ -19,10 +19,11 @@ options:
     required: true
   by:
     description:
-      - What to order by. V(total) and V(local) are memory traffic per second, so they need an interval. V(cache) is the
-        cache occupied now.
+      - What to order by. V(total) and V(local) are memory traffic per second, so they need an interval, and so does
+        V(energy), the watts that the cores use for a domain, where the CPU tells them. V(cache) is the cache occupied
+        now.
     type: str
-    choices: [total, local, cache]
+    choices: [total, local, cache, energy]
     default: total
 author:
   - kvmops.resctrl maintainers (@kvmops)
@@ -40,8 +41,8 @@ RETURN = r"""
 _value:
   description:
     - A dictionary for each domain with C(host), C(domain), C(uuid), C(status), C(llc_occupancy),
-      C(mbm_total_bytes_per_second), C(mbm_local_bytes_per_second), C(seconds), C(partial) (the names of values of which
-      only the known part is given) and C(reason) (why a value is not known).
+      C(mbm_total_bytes_per_second), C(mbm_local_bytes_per_second), C(core_energy_per_second), C(seconds), C(partial)
+      (the names of values of which only the known part is given) and C(reason) (why a value is not known).
   type: list
   elements: dict
 """

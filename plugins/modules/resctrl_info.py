@@ -183,6 +183,51 @@ host:
       type: list
       elements: str
       sample: [llc_occupancy, mbm_total_bytes, mbm_local_bytes]
+    events:
+      description: The same events, with what they are.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The kernel's name.
+          type: str
+          sample: mbm_total_bytes
+        resource:
+          description: What counts it, V(L3) for each L3 cache and V(PERF_PKG) for each CPU package.
+          type: str
+          choices: [L3, PERF_PKG]
+        unit:
+          description:
+            - V(bytes), V(joules), V(farads), V(cycles), V(ticks) or V(uops), or null for an event that this collection
+              does not know.
+          type: str
+          sample: bytes
+        kind:
+          description:
+            - V(counter) for what grows and has a rate, V(gauge) for what is as it is now, or null for an event that this
+              collection does not know.
+          type: str
+          choices: [counter, gauge]
+        configuration:
+          description:
+            - What the event counts on each L3 cache, where the hardware lets that be changed (AMD), or null. It is the
+              same for all domains.
+          type: list
+          elements: dict
+          contains:
+            cache:
+              description: The id of the cache.
+              type: int
+            counts:
+              description: The kinds of memory transactions that are counted, as the kernel names them.
+              type: list
+              elements: str
+              sample: [local_reads, remote_reads]
+            default:
+              description:
+                - Whether that is the default. Where it is not, RV(host.problems) says so, and so does each value of the
+                  event (RV(kvmops.resctrl.resctrl_stats#module:ansible_facts.resctrl_stats.domains.configured)).
+              type: bool
     rmids:
       description: The RMIDs (the hardware's monitoring ids). Each group takes one, and so does the host as a whole.
       type: dict

@@ -13,6 +13,9 @@ description:
   - Returns what the CPU has counted for each libvirt domain that is monitored, by M(kvmops.resctrl.resctrl_mon) or by
     libvirt itself (C(<cachetune>), C(<memorytune>), C(<energytune>)). This is what C(virsh domstats --resctrl) of a
     proposal to libvirt of 2018 would have shown.
+  - On hosts whose CPUs have telemetry of packages (Intel, from kernel 7.0 on), the energy that the cores use for a
+    domain and how they spend their cycles are returned too. The page
+    U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/values.md) says what each value contains.
   - A value that the hardware did not give is null and comes with a reason. It is never 0, and never hides another
     value.
   - The module is also known as M(kvmops.resctrl.resctrl_facts), and can be one of C(ansible_facts_modules).
@@ -44,8 +47,8 @@ options:
     type: float
   detail:
     description:
-      - How much to return. V(caches) has the values of each cache and the groups that they come from, V(totals) only
-        the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts, the latter a
+      - How much to return. V(caches) has the values of each cache and each package and the groups that they come from,
+        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts, the latter a
         quarter of that.
     type: str
     choices: [totals, caches]
@@ -54,6 +57,9 @@ notes:
   - Facts may come from a cache. RV(ansible_facts.resctrl_stats.timestamp) says how old they are.
   - The occupancy of a cache changes slowly. A group that was just made may show what the previous user of its RMID
     left, and grows as the domain's memory is used.
+  - The kernel sets no telemetry of packages back. Its values begin at what the previous user of the RMID had, so that
+    only differences mean something, and only those between values of the same
+    RV(ansible_facts.resctrl_stats.domains.groups[].generation). The rates keep to that.
 seealso:
   - module: kvmops.resctrl.resctrl_mon
   - module: kvmops.resctrl.resctrl_info
@@ -80,6 +86,14 @@ EXAMPLES = r"""
       {{ ansible_facts['resctrl_stats']['domains'] | dict2items
       | rejectattr('value.rates.mbm_total_bytes_per_second', 'none')
       | sort(attribute='value.rates.mbm_total_bytes_per_second') | map(attribute='key') | last | default('none') }}
+
+- name: Name the domain whose cores use most energy, on hosts with telemetry of packages
+  ansible.builtin.debug:
+    msg: >-
+      {{ ansible_facts['resctrl_stats']['domains'] | dict2items
+      | selectattr('value.rates.core_energy_per_second', 'defined')
+      | rejectattr('value.rates.core_energy_per_second', 'none')
+      | sort(attribute='value.rates.core_energy_per_second') | map(attribute='key') | last | default('none') }}
 
 - name: Read all domains, and keep what was read for later
   kvmops.resctrl.resctrl_stats:
@@ -147,6 +161,41 @@ ansible_facts:
             mbm_local_bytes:
               description: The part of these bytes that went to or came from the memory of the same socket, or null.
               type: int
+            core_energy:
+              description:
+                - The joules that the cores used while they ran the domain, over all packages, or null. It is the
+                  kernel's number as it is, which begins with what the previous user of the RMID had.
+                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates it
+                  from what it executes.
+                - This and the following are there on hosts with telemetry of packages only, and so are the values of
+                  events that this collection does not know, by the kernel's names.
+              type: float
+              sample: 12345.678901
+            activity:
+              description:
+                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or null.
+              type: float
+            stalls_llc_hit:
+              description: The cycles in which cores waited for data that was in the last-level cache, or null.
+              type: int
+            stalls_llc_miss:
+              description: The cycles in which cores waited for data that was in no cache of theirs, or null.
+              type: int
+            unhalted_core_cycles:
+              description: The cycles in which cores did not sleep, or null.
+              type: int
+            unhalted_ref_cycles:
+              description: The same in cycles of the time stamp counter, whose frequency is fixed, or null.
+              type: int
+            uops_retired:
+              description: The micro-operations that were completed, or null.
+              type: int
+            c1_res:
+              description: The time that cores spent in C1, in ticks of a clock of the CPU's, or null.
+              type: int
+            c6_res:
+              description: The time that cores spent in C6, in ticks of a clock of the CPU's, or null.
+              type: int
             reason:
               description:
                 - Why a value is null, or null if none is. If they differ, that of the first one.
@@ -165,10 +214,35 @@ ansible_facts:
                   are. On AMD, for example, a cache on which the domain has never run has no bandwidth.
               type: dict
               sample: {"mbm_total_bytes": 52428800}
+            configured:
+              description:
+                - The name of each event that was configured to count something else than by default, with what it
+                  counts and on which caches. Such a value does not mean what its name says. Empty where nothing was
+                  changed or can be. See RV(kvmops.resctrl.resctrl_info#module:host.events).
+              type: dict
+              sample: {"mbm_total_bytes": "local_reads, remote_reads on L3 cache 0"}
             packages:
-              description: Reserved for the telemetry of CPU packages. An empty list. Only with O(detail=caches).
+              description:
+                - The telemetry of each CPU package. Only with O(detail=caches), and empty where there is none.
               type: list
               elements: dict
+              contains:
+                id:
+                  description: The id of the package.
+                  type: int
+                core_energy:
+                  description:
+                    - Joules, or null. RV(ansible_facts.resctrl_stats.domains) has the other events, which are here for
+                      each package too.
+                  type: float
+                reasons:
+                  description: The name of each value that is null, with its reason.
+                  type: dict
+                partial:
+                  description:
+                    - The name of each value that is null, with the known part of it, where several groups count the
+                      domain.
+                  type: dict
             caches:
               description: The values for each L3 cache. Only with O(detail=caches).
               type: list
@@ -194,6 +268,12 @@ ansible_facts:
                     - The name of each value that is null, with the known part of it, where several groups count the
                       domain.
                   type: dict
+                configured:
+                  description:
+                    - The name of each event that was configured to count something else than by default on this cache,
+                      with the kinds of transactions that it counts there, as the kernel names them.
+                  type: dict
+                  sample: {"mbm_total_bytes": ["local_reads", "remote_reads"]}
             groups:
               description: The groups that count the domain. Only with O(detail=caches).
               type: list
@@ -237,11 +317,27 @@ ansible_facts:
                 mbm_local_bytes_per_second:
                   description: The same for the memory of the same socket.
                   type: float
+                core_energy_per_second:
+                  description:
+                    - Joules per second, which are watts, of cores with their L1 and L2 caches over all packages. L3
+                      caches, memory and I/O are not in it.
+                    - This and the following are there on hosts with telemetry of packages only. Each other event of
+                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate too.
+                  type: float
+                  sample: 14.25
+                stalls_llc_miss_fraction:
+                  description:
+                    - In how many of the cycles of the interval in which its cores did not sleep the domain waited for
+                      data that was in no cache. From 0 to 1, or null.
+                    - It is C(stalls_llc_miss) by C(unhalted_core_cycles), and there where both are.
+                  type: float
+                  sample: 0.31
                 reasons:
                   description:
                     - The name of each rate that is null, with its reason. V(reset) means that the values are of
                       different counters, because a group was made anew, a cache was offline, or what the event counts
-                      was changed in between.
+                      was changed in between. V(idle) means that there were no cycles of which a fraction could be
+                      told.
                   type: dict
                   sample: {"mbm_total_bytes_per_second": "reset"}
                 partial:
@@ -268,9 +364,26 @@ ansible_facts:
                       description: The name of each rate that is null, with the sum of its parts that are known.
                       type: dict
                 packages:
-                  description: Reserved for the telemetry of CPU packages. An empty list. Only with O(detail=caches).
+                  description:
+                    - The rates for each CPU package. Only with O(detail=caches), and empty where there is no telemetry.
                   type: list
                   elements: dict
+                  contains:
+                    id:
+                      description: The id of the package.
+                      type: int
+                    core_energy_per_second:
+                      description: Watts, or null. The other rates are here for each package too.
+                      type: float
+                    stalls_llc_miss_fraction:
+                      description: The fraction of cycles that were spent waiting for memory, or null.
+                      type: float
+                    reasons:
+                      description: The name of each rate that is null, with its reason.
+                      type: dict
+                    partial:
+                      description: The name of each rate that is null, with the sum of its parts that are known.
+                      type: dict
 code:
   description: The cause of a failure of the whole host, such as V(libvirt_unreachable).
   returned: failure of the host

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The domains of a fleet in one list, ordered by what they occupy or move. Pure."""
+"""The domains of a fleet in one list, ordered by what they occupy, move or use. Pure."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ ORDERS = {
     "cache": "llc_occupancy",
     "total": "mbm_total_bytes_per_second",
     "local": "mbm_local_bytes_per_second",
+    "energy": "core_energy_per_second",
 }
 
 

@@ -30,7 +30,7 @@ def test_026_no_writing_where_nobody_may(fs):
         os.open(fs.at("info/last_cmd_status"), os.O_WRONLY)
 
 
-@rule(since="4.19", needs="mon")
+@rule(since="4.19", needs="l3-mon")
 def test_027_no_writing_of_counters(fs):
     """opening a counter for reading and writing fails: EACCES"""
     with fails(EACCES):
@@ -135,7 +135,7 @@ def test_148_owners_persist(fs):
     assert (entry.st_uid, entry.st_gid, fs.mode(group)) == (1000, 1001, 0o700)
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_149_no_mapping(fs):
     """mapping a file into memory fails: ENODEV"""
     with open(fs.at(counter_file(fs, fs.make("mon_groups/m"))), "rb") as file, fails(ENODEV):
@@ -207,7 +207,7 @@ def test_155_reading_in_pieces(fs):
         os.close(fd)
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_156_anybody_may_read(fs):
     """any user may read tasks and counters"""
     group = fs.make("mon_groups/m")
@@ -229,7 +229,7 @@ def test_158_mkdir_in_a_file(fs):
         fs.mkdir("nothing/x")
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_159_names_are_not_taken_twice(fs):
     """mkdir with the name of a file of the root's directories fails: EEXIST"""
     for name in ("mon_groups", "mon_data", "mon_data/" + os.path.basename(f"mon_L3_{fs.domains()[0]:02d}")):

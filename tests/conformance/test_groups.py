@@ -53,7 +53,7 @@ def test_042_no_group_in_mon_data(fs):
         fs.mkdir("mon_data/x")
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_043_no_group_in_a_domain(fs):
     """mkdir in a domain's directory fails: EPERM"""
     with fails(EPERM):
@@ -166,6 +166,13 @@ def test_057_out_of_rmids(fs):
     assert not fs.exists("mon_groups/more")
 
 
+@rule(since="7.0", needs="perf l3-mon")
+def test_292_the_fewest_rmids(fs):
+    """with telemetry there are as many groups as the resource with fewer RMIDs allows, the root included"""
+    numbers = [int(fs.read(f"info/{resource}/num_rmids")) for resource in ("L3_MON", "PERF_PKG_MON")]
+    assert len(fs.fill()) + 1 == min(numbers)
+
+
 @rule(needs="cmt")
 def test_058_rmids_wait_before_they_come_back(fs):
     """out of RMIDs, mkdir right after an rmdir fails: EBUSY; up to 6.8 it may succeed"""
@@ -192,7 +199,7 @@ def test_060_rmids_come_back_at_once(fs):
     fs.mkdir("mon_groups/m")
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_061_rmdir_of_other_directories(fs):
     """rmdir of info, info/L3_MON, mon_groups, mon_data or a domain fails: EPERM"""
     domain = f"mon_data/mon_L3_{fs.domains()[0]:02d}"

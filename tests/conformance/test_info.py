@@ -11,7 +11,7 @@ import pytest
 from targets.checks import fails
 
 rule = pytest.mark.rule
-pytestmark = rule(needs="mon")
+pytestmark = rule(needs="l3-mon")
 
 THRESHOLD = "info/L3_MON/max_threshold_occupancy"
 MODE = "info/L3_MON/mbm_assign_mode"

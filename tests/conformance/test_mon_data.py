@@ -278,6 +278,30 @@ def test_278_telemetry_of_control_groups(steered):
     assert fs.read(f"mon_data/mon_PERF_PKG_00/{event}") == "Unavailable\n"
 
 
+@rule(since="7.0", needs="perf steerable")
+def test_293_energy_has_six_decimals(steered):
+    """energy has 18 binary places and is printed with six decimals; the performance events are integers"""
+    fs, group = steered, steered.make("mon_groups/m")
+    for event in fs.read("info/PERF_PKG_MON/mon_features").split():
+        value = 1234567890 + (2**-18 if event in ENERGY else 0)
+        fs.set_counter(group, 0, event, value)
+        text = fs.read(f"{group}/mon_data/mon_PERF_PKG_00/{event}")
+        assert text == ("1234567890.000004\n" if event in ENERGY else "1234567890\n")
+
+
+@rule(since="7.0", needs="perf steerable")
+def test_294_packages_count_apart(steered):
+    """each package has a count of its own, and one that gives none leaves that of the others"""
+    fs, group, event = steered, steered.make("mon_groups/m"), "core_energy"
+    packages = sorted(name for name in fs.names("mon_data") if name.startswith("mon_PERF_PKG_"))
+    for number, _name in enumerate(packages):
+        fs.set_counter(group, number, event, 1.5 + number)
+    shown = [fs.read(f"{group}/mon_data/{name}/{event}") for name in packages]
+    assert shown == [f"{1.5 + number:.6f}\n" for number, _name in enumerate(packages)]
+    fs.set_counter(group, 0, event, "Error")
+    assert [fs.read(f"{group}/mon_data/{name}/{event}") for name in packages] == ["Error\n", *shown[1:]]
+
+
 def run_until_valid(fs, process, paths):
     """Let a member of a group run until its telemetry is no longer Unavailable; what it reads then, by path."""
 

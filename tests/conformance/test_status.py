@@ -177,7 +177,7 @@ def test_205_threshold_without_text(fs, failed):
     assert fs.status() == failed[1]
 
 
-@rule(since="7.3")
+@rule(since="7.3", needs="l3-mon")
 def test_206_threshold_with_text(fs):
     """a write to max_threshold_occupancy that fails says why"""
     path, size = "info/L3_MON/max_threshold_occupancy", fs.cache_size()

@@ -15,6 +15,10 @@ rule = pytest.mark.rule
 
 OPTIONAL = {"mon_hw_id", "ctrl_hw_id", "mbm_L3_assignments", "mba_MBps_event"}
 """Files of groups that depend on mount options or on hardware."""
+TELEMETRY = [
+    *("core_energy", "activity", "stalls_llc_hit", "c1_res", "unhalted_core_cycles"),
+    *("stalls_llc_miss", "c6_res", "unhalted_ref_cycles", "uops_retired"),
+]
 FEATURES = [
     "llc_occupancy",
     "mbm_total_bytes",
@@ -89,7 +93,7 @@ def test_020_no_mon_groups_in_a_mon_group(fs):
     assert [fs.exists(f"{group}/mon_groups") for group in groups] == [False, False]
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_021_features(fs):
     """mon_features has one name per line, in a fixed order"""
     text = fs.read("info/L3_MON/mon_features")
@@ -98,7 +102,7 @@ def test_021_features(fs):
     assert lines == [name for name in FEATURES if name in lines]
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_022_every_domain_has_every_event(fs):
     """every mon_L3_* has exactly the events of mon_features"""
     group = fs.make("mon_groups/m")
@@ -108,19 +112,19 @@ def test_022_every_domain_has_every_event(fs):
             assert {name for name in names if not name.startswith("mon_sub_")} == set(fs.events())
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_023_number_of_rmids(fs):
     """num_rmids is a decimal number"""
     assert re.fullmatch(r"\d+\n", fs.read("info/L3_MON/num_rmids"))
 
 
-@rule(needs="mon no-snc")
+@rule(needs="l3-mon no-snc")
 def test_024_domains_are_the_caches(fs):
     """there is one mon_L3_* for each online L3 cache, with its id"""
     assert set(fs.domains()) == fs.l3()[0]
 
 
-@rule(since="6.18", needs="mon no-abmc")
+@rule(since="6.18", needs="l3-mon no-abmc")
 def test_025_assign_mode(fs):
     """mbm_assign_mode is there without assignable counters too, and says [default]"""
     assert fs.read("info/L3_MON/mbm_assign_mode") == "[default]\n"
@@ -178,7 +182,7 @@ def test_140_no_assign_mode(fs):
     assert not fs.exists("info/L3_MON/mbm_assign_mode")
 
 
-@rule(needs="mon")
+@rule(needs="l3-mon")
 def test_141_two_digits(fs):
     """the ids of domains have two digits or more, in decimal"""
     names = {name for name in fs.names("mon_data") if name.startswith("mon_L3_")}
@@ -202,6 +206,26 @@ def test_143_telemetry(fs):
     packages = [name for name in fs.names("mon_data") if re.fullmatch(r"mon_PERF_PKG_\d\d+", name)]
     assert packages
     assert all(fs.names(f"mon_data/{name}") == events for name in packages)
+
+
+@rule(since="7.0", needs="perf")
+def test_290_telemetry_of_info(fs):
+    """info/PERF_PKG_MON has num_rmids and mon_features, which names energy before performance, in a fixed order"""
+    assert fs.names("info/PERF_PKG_MON") == {"num_rmids", "mon_features"}
+    assert re.fullmatch(r"\d+\n", fs.read("info/PERF_PKG_MON/num_rmids"))
+    text = fs.read("info/PERF_PKG_MON/mon_features")
+    lines = text.splitlines()
+    assert text == "".join(f"{line}\n" for line in lines)
+    assert lines == [name for name in TELEMETRY if name in lines]
+
+
+@rule(since="7.0", needs="perf no-l3-mon")
+def test_291_telemetry_alone(fs):
+    """without monitoring of L3 caches there is telemetry all the same, and neither L3_MON nor a mon_L3_*"""
+    group = fs.make("mon_groups/m")
+    assert "L3_MON" not in fs.names("info")
+    for directory in ("mon_data", f"{group}/mon_data"):
+        assert {name.rpartition("_")[0] for name in fs.names(directory)} == {"mon_PERF_PKG"}
 
 
 @rule(needs="mon")

@@ -34,8 +34,9 @@ PROFILES = {
     "snc": ("snc",),
     "amd-bmec": ("amd-bmec",),
     "amd-abmc": ("amd-abmc",),
-    "intel-aet": ("intel-aet",),
-    "few-telemetry": ("intel-aet", "telemetry_rmids=5", "packages=1"),
+    "intel-aet": ("intel-aet", "l3_ids=0,1", "packages=2"),
+    "few-telemetry": ("intel-aet", "l3_ids=0,1", "telemetry_rmids=5", "packages=1"),
+    "telemetry-only": ("telemetry-only", "packages=2"),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }

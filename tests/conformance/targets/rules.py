@@ -29,6 +29,7 @@ FACTS = {
     "cdp": "code and data prioritization",
     "few-closids": "fewer CLOSIDs than RMIDs",
     "mon": "monitoring",
+    "l3-mon": "monitoring of L3 caches",
     "cmt": "llc_occupancy",
     "mbm": "mbm_total_bytes",
     "two-domains": "two L3 domains or more",

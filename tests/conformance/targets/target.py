@@ -217,7 +217,8 @@ class Target(ABC):
 
     def events(self) -> list[str]:
         """The counters that every L3 domain has."""
-        lines = self.read("info/L3_MON/mon_features").split()
+        path = "info/L3_MON/mon_features"
+        lines = self.read(path).split() if self.exists(path) else []
         return [line for line in lines if not line.endswith("_config")]
 
     def domains(self) -> list[int]:
@@ -250,7 +251,7 @@ class Target(ABC):
 
     def nodes(self) -> int:
         """Sub-NUMA nodes of each L3 domain."""
-        names = self.names(f"mon_data/mon_L3_{self.domains()[0]:02d}")
+        names = [name for l3_id in self.domains()[:1] for name in self.names(f"mon_data/mon_L3_{l3_id:02d}")]
         return sum(name.startswith("mon_sub_L3_") for name in names) or 1
 
     def unit(self) -> int:
@@ -326,6 +327,7 @@ class Target(ABC):
         events, mode = self.events(), "info/L3_MON/mbm_assign_mode"
         there = {
             "mon": True,
+            "l3-mon": "L3_MON" in info,
             "cmt": "llc_occupancy" in events,
             "mbm": "mbm_total_bytes" in events,
             "two-domains": len(self.domains()) > 1,

@@ -86,7 +86,7 @@ def _add_stats(choices: _Choices) -> None:
     stats.add_argument("--interval", type=_seconds, metavar="SECONDS", help="read twice, and say the rates too")
     forms = stats.add_mutually_exclusive_group()
     forms.add_argument("--table", action="store_true", help="print a table with human units")
-    forms.add_argument("--csv", action="store_true", help="print comma-separated values, in bytes")
+    forms.add_argument("--csv", action="store_true", help="print comma-separated values, in bytes, joules and cycles")
     _add_json(forms)
 
 

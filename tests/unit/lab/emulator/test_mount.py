@@ -652,7 +652,7 @@ def test_a_node_goes_offline_and_comes_back(start):
 
 
 def test_telemetry_of_a_package_is_set(start):
-    mounted = start("--profile", "intel-aet")
+    mounted = start("--profile", "intel-aet", "--set", "packages=2")
     mounted.control.set("", 1, "core_energy", 2.75)
     mounted.control.set("", 1, "uops_retired", "Error")
     directory = mounted.path / "mon_data/mon_PERF_PKG_01"

@@ -25,7 +25,7 @@ def telemetry(kernel, group, package, event):
 @pytest.fixture
 def aet(boot):
     """Two packages, with a thread in the MON group m."""
-    kernel = boot("intel-aet", l3_ids=(0, 1))
+    kernel = boot("intel-aet", l3_ids=(0, 1), packages=2)
     kernel.mkdir("mon_groups/m")
     kernel.tid = kernel.machine.spawn()
     kernel.write("mon_groups/m/tasks", kernel.tid)
@@ -66,12 +66,12 @@ def test_features_are_the_energy_events_and_then_the_performance_events(aet):
 
 
 def test_a_machine_may_have_the_energy_events_only(boot):
-    kernel = boot("intel-aet", l3_ids=(0, 1), telemetry=tuple(ENERGY))
+    kernel = boot("intel-aet", l3_ids=(0, 1), packages=2, telemetry=tuple(ENERGY))
     assert kernel.names("mon_data/mon_PERF_PKG_00") == set(ENERGY)
 
 
 def test_a_machine_may_have_telemetry_and_no_counters_of_caches(boot):
-    kernel = boot("intel-aet", l3_ids=(0, 1), events=())
+    kernel = boot("intel-aet", l3_ids=(0, 1), packages=2, events=())
     assert kernel.names("mon_data") == {"mon_PERF_PKG_00", "mon_PERF_PKG_01"}
     assert "L3_MON" not in kernel.names("info")
     kernel.mkdir("mon_groups/m")
@@ -83,7 +83,7 @@ def test_a_machine_may_have_telemetry_and_no_counters_of_caches(boot):
 
 @pytest.mark.parametrize(("l3", "packages"), [(6, 4), (4, 6)])
 def test_there_are_as_many_groups_as_the_resource_with_fewer_rmids_allows(boot, fails, l3, packages):
-    kernel = boot("intel-aet", l3_ids=(0, 1), num_rmids=l3, telemetry_rmids=packages)
+    kernel = boot("intel-aet", l3_ids=(0, 1), packages=2, num_rmids=l3, telemetry_rmids=packages)
     assert kernel.read("info/L3_MON/num_rmids") == f"{l3}\n"
     assert kernel.read("info/PERF_PKG_MON/num_rmids") == f"{packages}\n"
     assert kernel.fill("mon_groups/m") == min(l3, packages) - 1

@@ -49,6 +49,14 @@ def test_the_domain_with_the_largest_value_comes_first(by, first):
     assert rank(stats, by)[0]["domain"] == first
 
 
+def test_watts_are_ranked_where_they_are_told_and_unknown_where_not():
+    watts = values(1, 1.0, 1.0)
+    watts["rates"]["core_energy_per_second"] = 12.5
+    rows = rank({"kvm1": fact(vm1=values(9, 9.0, 9.0), vm2=watts)}, "energy")
+    assert [(row["domain"], row["core_energy_per_second"]) for row in rows] == [("vm2", 12.5), ("vm1", None)]
+    assert rows[1]["reason"] is None
+
+
 def test_by_default_it_is_ordered_by_all_traffic():
     stats = {"kvm1": fact(vm1=values(9, 1.0, 9.0), vm2=values(1, 2.0, 1.0))}
     assert names(rank(stats)) == [("kvm1", "vm2"), ("kvm1", "vm1")]
@@ -81,7 +89,7 @@ def test_without_an_interval_there_is_no_traffic_but_the_cache_is_ranked():
 
 
 def test_an_order_that_there_is_not_is_refused_with_those_that_there_are():
-    with pytest.raises(AnsibleFilterError, match="cannot order by 'size': give cache, total, local"):
+    with pytest.raises(AnsibleFilterError, match="cannot order by 'size': give cache, total, local, energy"):
         rank({}, "size")
 
 
@@ -114,6 +122,11 @@ def test_a_column_of_which_nothing_is_known_is_one_of_bytes_or_of_texts():
 
 def test_a_table_without_rows_has_its_titles():
     assert columns([], ["host", "domain"]) == ["host  domain"]
+
+
+def test_a_fraction_has_six_digits():
+    rows = [{"watts": 12.3456789}, {"watts": 0.5}, {"watts": 3}]
+    assert columns(rows, ["watts"]) == ["  watts", "12.3457", "    0.5", "      3"]
 
 
 def test_as_many_titles_as_columns_are_needed():
