@@ -48,8 +48,8 @@ options:
   detail:
     description:
       - How much to return. V(caches) has the values of each cache and each package and the groups that they come from,
-        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts, the latter a
-        quarter of that.
+        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts,
+        the latter a quarter of that.
     type: str
     choices: [totals, caches]
     default: caches
@@ -129,6 +129,7 @@ ansible_facts:
           description:
             - A dictionary with the domain's name as key. A name may hold characters that a dotted path does not
               allow, so write C(['domains']['web-01']).
+            - Where several domains have one name, which libvirt does not allow, the key is the UUID.
           type: dict
           contains:
             uuid:
@@ -165,15 +166,16 @@ ansible_facts:
               description:
                 - The joules that the cores used while they ran the domain, over all packages, or null. It is the
                   kernel's number as it is, which begins with what the previous user of the RMID had.
-                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates it
-                  from what it executes.
+                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates
+                  it from what it executes.
                 - This and the following are there on hosts with telemetry of packages only, and so are the values of
                   events that this collection does not know, by the kernel's names.
               type: float
               sample: 12345.678901
             activity:
               description:
-                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or null.
+                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or
+                  null.
               type: float
             stalls_llc_hit:
               description: The cycles in which cores waited for data that was in the last-level cache, or null.
@@ -322,7 +324,8 @@ ansible_facts:
                     - Joules per second, which are watts, of cores with their L1 and L2 caches over all packages. L3
                       caches, memory and I/O are not in it.
                     - This and the following are there on hosts with telemetry of packages only. Each other event of
-                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate too.
+                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate
+                      too.
                   type: float
                   sample: 14.25
                 stalls_llc_miss_fraction:
@@ -408,6 +411,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.hos
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import describe_failures
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.statistics import describe_statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import keys
 
 
 def main() -> None:
@@ -417,13 +421,14 @@ def main() -> None:
             "name": {"type": "list", "elements": "str"},
             "interval": {"type": "float"},
             "detail": {"type": "str", "choices": ["totals", "caches"], "default": "caches"},
+            "source": {"type": "str", "choices": ["libvirt", "processes"], "default": "libvirt"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
         supports_check_mode=True,
     )
     params = module.params
-    interval, host = params["interval"], Host.of_libvirt(params["uri"], params["resctrl_path"])
+    interval, host = params["interval"], Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     if interval is not None and not 0 < interval <= 3600:
         module.fail_json(msg=f"interval is {interval:g}: give seconds above 0 and at most 3600, or leave it out")
     try:
@@ -441,8 +446,8 @@ def main() -> None:
         "resctrl_stats": {
             "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "domains": {
-                one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after, details)
-                for one in counted
+                key: describe_statistics(one, host.resctrl, outcome.after, details)
+                for key, one in zip(keys([one.status.domain for one in counted]), counted)
             },
         }
     }
