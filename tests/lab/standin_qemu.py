@@ -6,7 +6,8 @@
 ``python3 standin_qemu.py ROOM`` takes requests on stdin, a JSON object a line, and answers each with one on stdout:
 
     {"do": "start", "argv": [...], "threads": [...]} -> {"pid": PID, "tids": [...]}  a process, its threads' names
-    {"do": "add", "pid": PID, "thread": NAME}        -> {"tid": TID}                 one more thread
+    {"do": "add", "pid": PID, "thread": NAME}        -> {"tid": TID}                 one more thread; with "busy": true
+                                                                                     it runs all the time
     {"do": "end", "pid": PID, "tid": TID}            -> {}                           the thread ends
 
 Each process is a fork of this one, so that a hundred of them take two seconds; one may be killed at any time. All end
@@ -56,10 +57,15 @@ class Machine:
     def __init__(self) -> None:
         self._threads: dict[int, tuple[threading.Thread, threading.Event]] = {}
 
-    def add(self, name: str) -> int:
-        """Start a thread that waits; its id."""
+    def add(self, name: str, *, busy: bool = False) -> int:
+        """Start a thread that waits, or runs all the time; its id."""
         end = threading.Event()
-        thread = threading.Thread(target=end.wait, daemon=True)
+
+        def run() -> None:
+            while not end.is_set():
+                pass
+
+        thread = threading.Thread(target=run if busy else end.wait, daemon=True)
         thread.start()
         tid = t.cast("int", thread.native_id)
         name_thread(tid, name)
@@ -78,7 +84,7 @@ class Machine:
         for line in requests:
             request = json.loads(line)
             if request["do"] == "add":
-                answer = {"tid": self.add(request["thread"])}
+                answer = {"tid": self.add(request["thread"], busy=request.get("busy", False))}
             else:
                 self.end(request["tid"])
                 answer = {}

@@ -5,7 +5,8 @@
 
 - libvirt's test driver answers at a URI test:///.../node.xml, which lists the domains, running and shut off;
 - each running domain has a process with the command line and the thread names of a QEMU (standin_qemu.py);
-- its status file lies where libvirt's driver of that name would keep it, in /run/libvirt/test.
+- its status file lies where libvirt's driver of that name would keep it, in /run/libvirt/test;
+- what the collection itself notes in /run/kvmops-resctrl is of this host alone.
 
 All of it in a mount namespace of its own: the machine sees nothing of it, and it goes with its last process. resctrl,
 real or emulated, is not part of it.
@@ -44,7 +45,9 @@ _NAMESPACE = ("unshare", "--mount", "--propagation", "slave")
 # Its first process is the stand-ins' parent, so that all end with it
 _OWN_PIDS = ("--pid", "--fork", "--mount-proc")
 _OWN_RUN = (
-    f'mkdir -p /run/libvirt; mount -t tmpfs -o mode=0755 standins /run/libvirt; mkdir {_STATE}; echo ready; exec "$@"'
+    "for place in libvirt kvmops-resctrl; do "
+    "mkdir -p /run/$place; mount -t tmpfs -o mode=0755 standins /run/$place; done; "
+    f'mkdir {_STATE}; echo ready; exec "$@"'
 )
 
 # The threads of a QEMU that are no vCPUs, its main thread apart
@@ -56,8 +59,7 @@ mount --bind /etc "$1"
 mount -t tmpfs -o mode=0755 etc /etc
 ln -s "$1"/* /etc/
 rm -rf /etc/systemd /etc/libvirt /etc/kvmops-resctrl
-mkdir -p /etc/kvmops-resctrl /etc/systemd/system/timers.target.wants /run/kvmops-resctrl
-mount -t tmpfs -o mode=0755 state /run/kvmops-resctrl
+mkdir -p /etc/kvmops-resctrl /etc/systemd/system/timers.target.wants
 """
 
 
@@ -82,6 +84,16 @@ class Standin:
     def threads(self) -> set[int]:
         """All threads of the process."""
         return {self.pid, *self.vcpus.values(), *self.others}
+
+
+@dataclasses.dataclass(frozen=True)
+class L3Cache:
+    """An L3 cache as sysfs tells of it."""
+
+    id: int
+    cpus: tuple[int, ...]
+    package: int
+    size: int = 32 << 20
 
 
 class Standins:
@@ -146,8 +158,23 @@ class Standins:
         cover.write_text(text, encoding="utf-8")
         subprocess.run(self.argv(["mount", "--bind", str(cover), path]), check=True)
 
+    def have_caches(self, caches: Sequence[L3Cache]) -> None:
+        """Let the namespace see CPUs with these L3 caches, whatever the machine has."""
+        system = self.directory / "cpu"
+        for cache in caches:
+            for cpu in cache.cpus:
+                index, topology = system / f"cpu{cpu}/cache/index3", system / f"cpu{cpu}/topology"
+                index.mkdir(parents=True)
+                topology.mkdir()
+                cpus = ",".join(map(str, cache.cpus))
+                files = {"level": "3", "id": cache.id, "size": f"{cache.size >> 10}K", "shared_cpu_list": cpus}
+                for name, content in files.items():
+                    (index / name).write_text(f"{content}\n", encoding="ascii")
+                (topology / "physical_package_id").write_text(f"{cache.package}\n", encoding="ascii")
+        subprocess.run(self.argv(["mount", "--bind", str(system), "/sys/devices/system/cpu"]), check=True)
+
     def own_etc(self) -> None:
-        """Give the namespace an /etc in which a policy and a timer can be laid down, and a place for what is noted."""
+        """Give the namespace an /etc in which a policy and a timer can be laid down."""
         script = ["sh", "-ec", _OWN_ETC, "sh", str(self.directory / "etc")]
         subprocess.run(self.argv(script), check=True)
 
@@ -222,10 +249,10 @@ class Standins:
         self._status(domain).unlink()
         self._write_node()
 
-    def plug(self, name: str, vcpu: int) -> int:
-        """Add a vCPU; its thread's id."""
+    def plug(self, name: str, vcpu: int, *, busy: bool = False) -> int:
+        """Add a vCPU, which may be busy all the time; its thread's id."""
         domain = self[name]
-        domain.vcpus[vcpu] = self._ask(do="add", pid=domain.pid, thread=_vcpu_name(vcpu))["tid"]
+        domain.vcpus[vcpu] = self._ask(do="add", pid=domain.pid, thread=_vcpu_name(vcpu), busy=busy)["tid"]
         self.write(domain)
         return domain.vcpus[vcpu]
 

@@ -25,6 +25,7 @@ _resctrl_mon_options() {
         status) printf '%s' '--json' ;;
         stats) printf '%s' '--interval --table --csv --json' ;;
         top) printf '%s' '--interval --once --sort' ;;
+        why) printf '%s' '--interval --ceiling --json' ;;
         enable) printf '%s' '--persistent --scope --takeover --bandwidth --leave-cpu-group' ;;
         disable) printf '%s' '--persistent' ;;
         enforce) printf '%s' '--check --quiet --json' ;;
@@ -57,7 +58,7 @@ _resctrl_mon() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
-        --interval) return ;;
+        --interval | --ceiling) return ;;
         --sort) words='name cache total local watts' ;;
         --scope) words='vcpus domain' ;;
         --bandwidth) words='auto true false' ;;
@@ -66,8 +67,8 @@ _resctrl_mon() {
             if [[ $word == -* ]]; then
                 words=$(_resctrl_mon_options "$verb")
             elif [[ -z $verb ]]; then
-                words='status stats top enable disable enforce metrics clear'
-            elif [[ $verb != enforce && $verb != metrics && $verb != clear ]]; then
+                words='status stats top why enable disable enforce metrics clear'
+            elif [[ $verb != why && $verb != enforce && $verb != metrics && $verb != clear ]]; then
                 _resctrl_mon_domains "$word"
                 return
             fi

@@ -34,9 +34,9 @@ PROFILES = {
     "snc": ("snc",),
     "amd-bmec": ("amd-bmec",),
     "amd-abmc": ("amd-abmc",),
-    "intel-aet": ("intel-aet", "l3_ids=0,1", "packages=2"),
+    "intel-aet": ("intel-aet", "l3_ids=0,1"),
     "few-telemetry": ("intel-aet", "l3_ids=0,1", "telemetry_rmids=5", "packages=1"),
-    "telemetry-only": ("telemetry-only", "packages=2"),
+    "telemetry-only": ("telemetry-only",),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }

@@ -251,8 +251,8 @@ def _named() -> dict[str, Profile]:
         variant("snc", era=ERAS["6.12"], snc_nodes=2, num_rmids=64),
         variant("amd-bmec", era=ERAS["6.12"], vendor="AMD", scale=64, num_closids=16, bmec=True),
         variant("amd-abmc", era=ERAS["7.3"], vendor="AMD", scale=64, num_closids=16, abmc_counters=8, bmec=True),
-        variant("intel-aet", era=ERAS["7.3"], packages=len(ids), telemetry=tuple(TELEMETRY)),
-        variant("telemetry-only", era=ERAS["7.3"], events=(), packages=len(ids), telemetry=tuple(TELEMETRY)),
+        variant("intel-aet", era=ERAS["7.3"], packages=2, telemetry=tuple(TELEMETRY)),
+        variant("telemetry-only", era=ERAS["7.3"], events=(), packages=2, telemetry=tuple(TELEMETRY)),
         variant("wide-ids", l3_ids=(8, 9, 10, 112)),
         variant("few-rmids", num_rmids=4),
     )

@@ -42,6 +42,7 @@ VERBS = {name: options_of(one) for name, one in verbs_of(parser()).items()}
         ("status", verbs.status),
         ("stats", verbs.stats),
         ("top", screen.top),
+        ("why", verbs.why),
         ("enable vm3", verbs.enable),
         ("disable vm3", verbs.disable),
         ("enforce", verbs.enforce),
@@ -109,7 +110,7 @@ def test_help_has_examples_that_are_understood_and_the_exit_status(capsys):
         main(["--help"])
     text = capsys.readouterr().out
     examples = re.findall(r"^  resctrl-mon (.+?)(?:  .*)?$", text, re.MULTILINE)
-    assert len(examples) == 6
+    assert len(examples) == 7
     for example in examples:
         assert callable(parsed(*example.replace("'", "").split()).run)
     assert re.findall(r"^  ([0-9]+) ", text, re.MULTILINE) == ["0", "1", "2", "130"]

@@ -106,6 +106,14 @@ class Processes:
                 return value.strip()
         return ""
 
+    def scheduled(self, pid: int, tid: int) -> tuple[float, float] | None:
+        """How long a thread ran, and how long it was ready and waited for a CPU, in seconds since it began.
+
+        None if it has ended, or the kernel does not tell (Documentation/scheduler/sched-stats.rst).
+        """
+        fields = read_if_there(f"{self.proc}/{pid}/task/{tid}/schedstat").split()
+        return (int(fields[0]) / 1e9, int(fields[1]) / 1e9) if len(fields) == 3 else None
+
     def words(self, pid: int) -> list[str]:
         """The command line of a process, empty if there is no such process."""
         line = read_if_there(f"{self.proc}/{pid}/cmdline") if pid > 0 else ""

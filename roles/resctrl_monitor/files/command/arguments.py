@@ -24,6 +24,7 @@ examples:
   resctrl-mon disable 'build-*'          monitor no running domain whose name begins with build-
   resctrl-mon top                        who occupies the caches and moves most bytes, live
   resctrl-mon stats --interval 2 --csv   the same once, for a spreadsheet
+  resctrl-mon why --interval 10          who stands out, and what speaks against it
   resctrl-mon enforce --check            what has to be done to enforce the policy
 
 exit status:
@@ -51,6 +52,7 @@ def parser(source: str = LIBVIRT) -> argparse.ArgumentParser:
     _add_status(choices)
     _add_stats(choices)
     _add_top(choices)
+    _add_why(choices)
     _add_enable(choices)
     _add_disable(choices)
     _add_enforce(choices)
@@ -108,6 +110,22 @@ def _add_top(choices: _Choices) -> None:
     top.add_argument("--sort", choices=tuple(table.SORTS), default="cache", help="the order (%(default)s)")
 
 
+def _add_why(choices: _Choices) -> None:
+    why = _add_verb(
+        choices, "why", "say which domains have more than their share, and what explains a slow one", verbs.why
+    )
+    why.add_argument(
+        "--interval", type=_seconds, metavar="SECONDS", default=10.0, help="between two looks (%(default)g)"
+    )
+    why.add_argument(
+        "--ceiling",
+        type=_gigabytes,
+        metavar="GB/S",
+        help="what a socket can move to and from memory, in 10^9 bytes per second (else the most that was seen)",
+    )
+    _add_json(why)
+
+
 def _add_enable(choices: _Choices) -> None:
     enable = _add_verb(choices, "enable", "monitor running domains", verbs.enable)
     _add_switched(enable)
@@ -161,6 +179,16 @@ def _add_domain(verb: argparse.ArgumentParser) -> None:
 
 def _add_json(to: argparse._ActionsContainer) -> None:
     to.add_argument("--json", action="store_true", help="print JSON, with everything that is known")
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = 0.0
+    if not 0 < gigabytes < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of gigabytes per second above 0")
+    return gigabytes * 1e9
 
 
 def _seconds(text: str) -> float:

@@ -120,6 +120,40 @@ def _number(number: float | None, reason: str | None, decimals: int = 0) -> str:
     return f"null ({reason})" if number is None else f"{number:.{decimals}f}"
 
 
+def why(options: argparse.Namespace) -> int:
+    """Which domains stand out, and what explains that one is slow."""
+    # Not above: the agent runs once a minute, and has no use for it
+    from resctrl.act.analysis import analyse
+    from resctrl.tell.findings import describe_analysis
+
+    options.domain = None
+    host, outcome = _query(options)
+    warn(check_values(host.resctrl))
+    found = describe_analysis(
+        analyse(host, outcome, options.interval, options.ceiling), host.resctrl, outcome.after, details=False
+    )
+    if options.json:
+        print_json(found)
+        return 0
+    for one in found["findings"]:
+        say(f"{one['msg']} (confidence: {one['confidence']})")
+        _say_doubts(one)
+    for one in found["advice"]:
+        say(one["msg"])
+        for line in one["xml"].split("\n"):
+            say(f"    {line}")
+        _say_doubts(one)
+    say("Not counted:")
+    for one in found["host"]["not_counted"]:
+        say(f"  {one['msg']}")
+    return 0
+
+
+def _say_doubts(one: t.Mapping[str, t.Any]) -> None:
+    for sentence in one["against"]:
+        say(f"  But: {sentence}")
+
+
 def enable(options: argparse.Namespace) -> int:
     """Monitor domains."""
     wish = Wish(

@@ -104,3 +104,9 @@ def test_with_hidepid_processes_are_there_but_not_visible(proc):
     proc.hide(1)
     assert not proc.processes.are_visible()
     assert proc.processes.is_there(1)
+
+
+def test_a_thread_tells_how_long_it_ran_and_waited(proc):
+    (proc.path / "100/task/101/schedstat").write_text("1500000000 250000000 7\n")
+    assert proc.processes.scheduled(100, 101) == (1.5, 0.25)
+    assert proc.processes.scheduled(100, 999) is None
