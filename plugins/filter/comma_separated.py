@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: comma_separated
-short_description: Write the ranked virtual machines of a fleet as CSV
+short_description: Write the virtual machines of a fleet as CSV
 version_added: 1.0.0
 description:
-  - Returns a CSV document with a line of titles and a line for each domain.
+  - Returns a CSV document with a line of titles and a line for each domain, or for each domain on each cache.
   - What is not known is empty. The names in the column C(partial) stand between blanks.
 options:
   _input:
-    description: What the filter P(kvmops.resctrl.rank#filter) returned.
+    description: What the filter P(kvmops.resctrl.rank#filter) or P(kvmops.resctrl.share#filter) returned.
     type: list
     elements: dict
     required: true

@@ -27,7 +27,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The module changes nothing.
+    details: The module changes nothing. With O(analysis) it notes the highest bandwidth that it has seen, but not in
+      check mode.
   diff_mode:
     support: N/A
     details: The module changes nothing.
@@ -48,11 +49,27 @@ options:
   detail:
     description:
       - How much to return. V(caches) has the values of each cache and each package and the groups that they come from,
-        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts, the latter a
-        quarter of that.
+        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts,
+        the latter a quarter of that.
     type: str
     choices: [totals, caches]
     default: caches
+  analysis:
+    description:
+      - Say which domains stand out, that is, who has much more than its share of a nearly full cache or of scarce
+        memory bandwidth, and what a domain's own trouble explains, such as a CPU limit. Takes all domains, so leave
+        O(name) out, and needs O(interval), of 10 seconds or more for good answers.
+      - A share is measured against that of the running vCPUs. What is said rests on what was counted; it is no proof
+        that one domain harms another. A domain is called a victim only where the CPU counts what cache misses cost it.
+      - C(docs/report.md) of the collection says which situation gives which answer.
+    type: bool
+    default: false
+  bandwidth_ceiling:
+    description:
+      - For O(analysis), how many bytes per second each socket can move to and from its memory, as a benchmark shows.
+      - Without it, the highest sum that was seen since the host started stands for it. It is noted in
+        C(/run/kvmops-resctrl/highest.json).
+    type: float
 notes:
   - Facts may come from a cache. RV(ansible_facts.resctrl_stats.timestamp) says how old they are.
   - The occupancy of a cache changes slowly. A group that was just made may show what the previous user of its RMID
@@ -95,6 +112,15 @@ EXAMPLES = r"""
       | rejectattr('value.rates.core_energy_per_second', 'none')
       | sort(attribute='value.rates.core_energy_per_second') | map(attribute='key') | last | default('none') }}
 
+- name: Find out which domain may be hurting the others
+  kvmops.resctrl.resctrl_stats:
+    interval: 10
+    analysis: true
+
+- name: Say it
+  ansible.builtin.debug:
+    msg: "{{ ansible_facts['resctrl_stats']['findings'] | map(attribute='msg') }}"
+
 - name: Read all domains, and keep what was read for later
   kvmops.resctrl.resctrl_stats:
   register: earlier
@@ -129,6 +155,7 @@ ansible_facts:
           description:
             - A dictionary with the domain's name as key. A name may hold characters that a dotted path does not
               allow, so write C(['domains']['web-01']).
+            - Where several domains have one name, which libvirt does not allow, the key is the UUID.
           type: dict
           contains:
             uuid:
@@ -165,15 +192,16 @@ ansible_facts:
               description:
                 - The joules that the cores used while they ran the domain, over all packages, or null. It is the
                   kernel's number as it is, which begins with what the previous user of the RMID had.
-                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates it
-                  from what it executes.
+                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates
+                  it from what it executes.
                 - This and the following are there on hosts with telemetry of packages only, and so are the values of
                   events that this collection does not know, by the kernel's names.
               type: float
               sample: 12345.678901
             activity:
               description:
-                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or null.
+                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or
+                  null.
               type: float
             stalls_llc_hit:
               description: The cycles in which cores waited for data that was in the last-level cache, or null.
@@ -322,7 +350,8 @@ ansible_facts:
                     - Joules per second, which are watts, of cores with their L1 and L2 caches over all packages. L3
                       caches, memory and I/O are not in it.
                     - This and the following are there on hosts with telemetry of packages only. Each other event of
-                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate too.
+                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate
+                      too.
                   type: float
                   sample: 14.25
                 stalls_llc_miss_fraction:
@@ -384,6 +413,198 @@ ansible_facts:
                     partial:
                       description: The name of each rate that is null, with the sum of its parts that are known.
                       type: dict
+            cpu:
+              description:
+                - What the vCPUs of the domain had of the CPUs within O(interval). Only with O(analysis), and only of
+                  running domains.
+              type: dict
+              contains:
+                interval:
+                  description: The seconds between the two looks.
+                  type: float
+                seconds:
+                  description: How long the vCPUs ran, added up, or null.
+                  type: float
+                run_delay:
+                  description: How long they were ready to run and waited for a CPU, added up, or null.
+                  type: float
+                throttled:
+                  description:
+                    - How long a CPU limit of the domain's own cgroups held them back, added up over CPUs. Null where
+                      the cgroups do not tell.
+                  type: float
+                memory_stall:
+                  description:
+                    - How long one thread or more of the domain waited for memory (pressure stall information). Null
+                      where the domain has no cgroup of version 2 of its own.
+                  type: float
+                reasons:
+                  description: The name of each value that is null, with its reason.
+                  type: dict
+                  sample: {"memory_stall": "unsupported"}
+        findings:
+          description:
+            - What stands out, a domain's own trouble first. Only with O(analysis). Never empty, since that nothing
+              stands out is a finding, too.
+          type: list
+          elements: dict
+          contains:
+            domain:
+              description: The name of the domain, or null where it is about none.
+              type: str
+            uuid:
+              description: Its UUID, or null.
+              type: str
+            kind:
+              description:
+                - V(throttled), V(waits_for_cpu) and V(memory_pressure) are a domain's own trouble.
+                - V(streams), V(large_working_set) and V(holds_more_than_share) are about who holds much more than its
+                  share of a nearly full cache, and V(moves_more_than_share) about memory bandwidth near its ceiling.
+                - V(not_accounted_for) is what no monitored domain has.
+                - V(victim) is a domain that cache misses cost many of its cycles, beside one with more than its share.
+              type: str
+              choices:
+                - throttled
+                - waits_for_cpu
+                - memory_pressure
+                - streams
+                - large_working_set
+                - holds_more_than_share
+                - moves_more_than_share
+                - not_accounted_for
+                - victim
+                - nothing_stands_out
+            cache:
+              description: The id of the L3 cache that it is about, or null.
+              type: int
+            package:
+              description: The id of the CPU package (socket) that it is about, or null.
+              type: int
+            since:
+              description: When the first sample was taken, in UTC.
+              type: str
+              sample: "2026-01-31T12:00:00Z"
+            numbers:
+              description: What it rests on, in bytes, bytes per second and seconds. Shares are of 1.
+              type: dict
+              sample: {"share": 0.62, "fair_share": 0.125, "fullness": 0.97}
+            confidence:
+              description: V(high) where nothing speaks against it, V(medium) where one thing does, else V(low).
+              type: str
+              choices: [high, medium, low]
+            msg:
+              description: The same in a sentence.
+              type: str
+            against:
+              description: What speaks against it, a sentence each.
+              type: list
+              elements: str
+        advice:
+          description:
+            - What may be allocated otherwise, for the operator to judge. Only with O(analysis). Nothing is
+              ever changed.
+          type: list
+          elements: dict
+          contains:
+            domain:
+              description: The name of the domain.
+              type: str
+            uuid:
+              description: Its UUID.
+              type: str
+            kind:
+              description:
+                - V(allocation_not_filled) and V(allocation_full) are about a C(<cachetune>) that a domain has.
+                - V(cap_cache) and V(cap_bandwidth) would keep a domain that has more than its share to it.
+              type: str
+              choices: [allocation_not_filled, allocation_full, cap_cache, cap_bandwidth]
+            cache:
+              description: The id of the L3 cache, or null.
+              type: int
+            package:
+              description: The id of the CPU package, or null.
+              type: int
+            numbers:
+              description: What it rests on, in bytes, shares of 1 and percent.
+              type: dict
+            msg:
+              description: The same in a sentence.
+              type: str
+            xml:
+              description: What would do it in the C(<cputune>) of the domain, from its next start on.
+              type: str
+            against:
+              description: What speaks against it, a sentence each.
+              type: list
+              elements: str
+        host:
+          description: Who has what of the host's caches and sockets. Only with O(analysis).
+          type: dict
+          contains:
+            since:
+              description: When the first sample was taken, in UTC.
+              type: str
+            seconds:
+              description: The time between the two samples.
+              type: float
+            caches:
+              description: The L3 caches.
+              type: list
+              elements: dict
+              contains:
+                id:
+                  description: The id of the cache.
+                  type: int
+                package:
+                  description: The package that it is in, or null.
+                  type: int
+                size:
+                  description: Its bytes, or null.
+                  type: int
+                occupied:
+                  description: The bytes that everything on the host occupies, or null.
+                  type: int
+                fullness:
+                  description: The share of the cache that is occupied, or null.
+                  type: float
+                bytes_per_second:
+                  description: What everything on the host moves through it, or null.
+                  type: float
+                domains:
+                  description:
+                    - The monitored domains, and what each has of the cache. Its C(vcpu_share) is its share of the
+                      running vCPUs on the CPUs of this cache. C(partial) names what is known only in part.
+                  type: list
+                  elements: dict
+            sockets:
+              description: The packages; a cache whose package is not known stands for itself.
+              type: list
+              elements: dict
+              contains:
+                package:
+                  description: The id of the package, or null.
+                  type: int
+                caches:
+                  description: The ids of its L3 caches.
+                  type: list
+                  elements: int
+                bytes_per_second:
+                  description: What everything moves to and from memory, or null.
+                  type: float
+                ceiling:
+                  description: The most that it can move, or null where nothing is known of that yet.
+                  type: float
+                ceiling_source:
+                  description: V(configured) is O(bandwidth_ceiling), V(observed) the highest sum that was seen before.
+                  type: str
+                  choices: [configured, observed]
+                used:
+                  description: The share of the ceiling that is used, or null.
+                  type: float
+            not_counted:
+              description: What the numbers leave out. Each has C(what), C(domains) (names, may be empty) and C(msg).
+              type: list
+              elements: dict
 code:
   description: The cause of a failure of the whole host, such as V(libvirt_unreachable).
   returned: failure of the host
@@ -399,6 +620,7 @@ hint:
 """
 
 import datetime as dt
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -408,6 +630,10 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.hos
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import describe_failures
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.statistics import describe_statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import keys
+
+if t.TYPE_CHECKING:
+    from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome
 
 
 def main() -> None:
@@ -417,39 +643,71 @@ def main() -> None:
             "name": {"type": "list", "elements": "str"},
             "interval": {"type": "float"},
             "detail": {"type": "str", "choices": ["totals", "caches"], "default": "caches"},
+            "analysis": {"type": "bool", "default": False},
+            "bandwidth_ceiling": {"type": "float"},
+            "source": {"type": "str", "choices": ["libvirt", "processes"], "default": "libvirt"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
         supports_check_mode=True,
     )
     params = module.params
-    interval, host = params["interval"], Host.of_libvirt(params["uri"], params["resctrl_path"])
-    if interval is not None and not 0 < interval <= 3600:
-        module.fail_json(msg=f"interval is {interval:g}: give seconds above 0 and at most 3600, or leave it out")
+    refusal = _refusal(params)
+    if refusal:
+        module.fail_json(msg=refusal)
+    host = Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     try:
         outcome = query(host, params["name"])
         warnings = [*outcome.warnings, *outcome.after.warnings, *check_values(host.resctrl)]
-        counted = statistics(host.resctrl, outcome.statuses, interval)
+        facts = _analysed(host, outcome, module) if params["analysis"] else _counted(host, outcome, params)
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
     for warning in warnings:
         module.warn(warning)
     now = dt.datetime.now(dt.timezone.utc)
-    details = params["detail"] == "caches"
-    facts = {
-        "resctrl_stats": {
-            "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "domains": {
-                one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after, details)
-                for one in counted
-            },
-        }
-    }
+    facts = {"resctrl_stats": {"timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), **facts}}
     message = describe_failures(outcome.results)
     if message:
         module.fail_json(msg=message, ansible_facts=facts)
     module.exit_json(ansible_facts=facts)
+
+
+def _refusal(params: dict[str, t.Any]) -> str:
+    """Why these options make no sense; empty if they do."""
+    interval, ceiling = params["interval"], params["bandwidth_ceiling"]
+    if interval is not None and not 0 < interval <= 3600:
+        return f"interval is {interval:g}: give seconds above 0 and at most 3600, or leave it out"
+    if ceiling is not None and not 0 < ceiling < float("inf"):
+        return f"bandwidth_ceiling is {ceiling:g}: give bytes per second, or leave it out"
+    if params["analysis"] and interval is None:
+        return "analysis needs an interval: give seconds, 10 or more for good answers"
+    if params["analysis"] and params["name"] is not None:
+        return "analysis takes all domains of a host: leave name out, since a share is told only among all of them"
+    return ""
+
+
+def _counted(host: Host, outcome: Outcome, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What was counted. Raises ResctrlError."""
+    details = params["detail"] == "caches"
+    counted = statistics(host.resctrl, outcome.statuses, params["interval"])
+    names = keys([one.status.domain for one in counted])
+    return {
+        "domains": {
+            name: describe_statistics(one, host.resctrl, outcome.after, details) for name, one in zip(names, counted)
+        }
+    }
+
+
+def _analysed(host: Host, outcome: Outcome, module: AnsibleModule) -> dict[str, t.Any]:
+    """What was counted, and what stands out. Raises ResctrlError."""
+    # Not above: what is imported is compiled on every run
+    from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.analysis import analyse
+    from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.findings import describe_analysis
+
+    params = module.params
+    found = analyse(host, outcome, params["interval"], params["bandwidth_ceiling"], keep=not module.check_mode)
+    return describe_analysis(found, host.resctrl, outcome.after, params["detail"] == "caches")
 
 
 if __name__ == "__main__":

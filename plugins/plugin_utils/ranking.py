@@ -41,9 +41,12 @@ def rank(stats: t.Mapping[str, t.Mapping[str, t.Any]], by: str = "total") -> lis
 
 
 def comma_separated(rows: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    """The rows as a CSV document. A value that is not known is empty, and names in a list stand between blanks."""
+    """The rows as a CSV document. A value that is not known is empty, and names in a list stand between blanks.
+
+    The columns are the keys of the first row, those of a ranking where there is none.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({**row, "partial": " ".join(row["partial"])})

@@ -17,6 +17,10 @@ packages=(
     # The lab: libvirt, QEMU, the resctrl emulator, SSH, hosts with and without systemd; apt's check mode needs python3-apt.
     dbus fuse3 iproute2 libvirt-clients libvirt-daemon-system openssh-client openssh-server python3-apt python3-libvirt
     qemu-system-x86 systemd systemd-container systemd-sysv
+    # Hosts of other releases.
+    mmdebstrap
+    # The page of the report, as a browser shows it.
+    chromium chromium-driver fonts-dejavu-core
 )
 # What reads the metrics. Their services are for nobody: the tests start what they need themselves.
 readers=(prometheus prometheus-alertmanager prometheus-libvirt-exporter prometheus-node-exporter)

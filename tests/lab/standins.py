@@ -5,7 +5,8 @@
 
 - libvirt's test driver answers at a URI test:///.../node.xml, which lists the domains, running and shut off;
 - each running domain has a process with the command line and the thread names of a QEMU (standin_qemu.py);
-- its status file lies where libvirt's driver of that name would keep it, in /run/libvirt/test.
+- its status file lies where libvirt's driver of that name would keep it, in /run/libvirt/test;
+- what the collection itself notes in /run/kvmops-resctrl is of this host alone.
 
 All of it in a mount namespace of its own: the machine sees nothing of it, and it goes with its last process. resctrl,
 real or emulated, is not part of it.
@@ -41,8 +42,12 @@ _ROOM = "-" * 1024
 _RUN = uuid.uuid4()
 # Mounts of the machine that come and go later do so here too; what is mounted here stays here
 _NAMESPACE = ("unshare", "--mount", "--propagation", "slave")
+# Its first process is the stand-ins' parent, so that all end with it
+_OWN_PIDS = ("--pid", "--fork", "--mount-proc")
 _OWN_RUN = (
-    f'mkdir -p /run/libvirt; mount -t tmpfs -o mode=0755 standins /run/libvirt; mkdir {_STATE}; echo ready; exec "$@"'
+    "for place in libvirt kvmops-resctrl; do "
+    "mkdir -p /run/$place; mount -t tmpfs -o mode=0755 standins /run/$place; done; "
+    f'mkdir {_STATE}; echo ready; exec "$@"'
 )
 
 # The threads of a QEMU that are no vCPUs, its main thread apart
@@ -54,8 +59,7 @@ mount --bind /etc "$1"
 mount -t tmpfs -o mode=0755 etc /etc
 ln -s "$1"/* /etc/
 rm -rf /etc/systemd /etc/libvirt /etc/kvmops-resctrl
-mkdir -p /etc/kvmops-resctrl /etc/systemd/system/timers.target.wants /run/kvmops-resctrl
-mount -t tmpfs -o mode=0755 state /run/kvmops-resctrl
+mkdir -p /etc/kvmops-resctrl /etc/systemd/system/timers.target.wants
 """
 
 
@@ -82,16 +86,31 @@ class Standin:
         return {self.pid, *self.vcpus.values(), *self.others}
 
 
-class Standins:
-    """A set of stand-in domains, by name; a context manager. `directory` is for its files, and exists."""
+@dataclasses.dataclass(frozen=True)
+class L3Cache:
+    """An L3 cache as sysfs tells of it."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    id: int
+    cpus: tuple[int, ...]
+    package: int
+    size: int = 32 << 20
+
+
+class Standins:
+    """A set of stand-in domains, by name; a context manager. `directory` is for its files, and exists.
+
+    With `own_pids` the namespace has processes of its own, too: nothing else that the machine runs is seen in it.
+    """
+
+    def __init__(self, directory: pathlib.Path, *, own_pids: bool = False) -> None:
         self.directory = directory
+        self.own_pids = own_pids
         self._domains: dict[str, Standin] = {}
         self._farm: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Standins:
-        command = [*_NAMESPACE, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-Es", str(_QEMU), _ROOM]
+        namespaces = [*_NAMESPACE, *(_OWN_PIDS if self.own_pids else ())]
+        command = [*namespaces, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-Es", str(_QEMU), _ROOM]
         self._farm = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
         assert self._farm.stdout
         # Whoever enters the namespace too early would be in the machine's own
@@ -126,7 +145,8 @@ class Standins:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """A command line that runs `command` in the namespace."""
-        return ["nsenter", f"--mount={self._namespace}/ns/mnt", *command]
+        pids = [f"--pid={self._namespace}/ns/pid_for_children"] if self.own_pids else []
+        return ["nsenter", f"--mount={self._namespace}/ns/mnt", *pids, *command]
 
     def path(self, inside: str) -> pathlib.Path:
         """From outside, the absolute path `inside` of the namespace."""
@@ -138,8 +158,23 @@ class Standins:
         cover.write_text(text, encoding="utf-8")
         subprocess.run(self.argv(["mount", "--bind", str(cover), path]), check=True)
 
+    def have_caches(self, caches: Sequence[L3Cache]) -> None:
+        """Let the namespace see CPUs with these L3 caches, whatever the machine has."""
+        system = self.directory / "cpu"
+        for cache in caches:
+            for cpu in cache.cpus:
+                index, topology = system / f"cpu{cpu}/cache/index3", system / f"cpu{cpu}/topology"
+                index.mkdir(parents=True)
+                topology.mkdir()
+                cpus = ",".join(map(str, cache.cpus))
+                files = {"level": "3", "id": cache.id, "size": f"{cache.size >> 10}K", "shared_cpu_list": cpus}
+                for name, content in files.items():
+                    (index / name).write_text(f"{content}\n", encoding="ascii")
+                (topology / "physical_package_id").write_text(f"{cache.package}\n", encoding="ascii")
+        subprocess.run(self.argv(["mount", "--bind", str(system), "/sys/devices/system/cpu"]), check=True)
+
     def own_etc(self) -> None:
-        """Give the namespace an /etc in which a policy and a timer can be laid down, and a place for what is noted."""
+        """Give the namespace an /etc in which a policy and a timer can be laid down."""
         script = ["sh", "-ec", _OWN_ETC, "sh", str(self.directory / "etc")]
         subprocess.run(self.argv(script), check=True)
 
@@ -167,7 +202,7 @@ class Standins:
         answer = self._ask(do="start", argv=argv, threads=names)
         domain.pid, tids = answer["pid"], answer["tids"]
         domain.vcpus, domain.others = dict(enumerate(tids[:vcpus])), tids[vcpus:]
-        self._write(domain)
+        self.write(domain)
         return domain
 
     def begin(self, name: str) -> Standin:
@@ -189,7 +224,7 @@ class Standins:
         domain = self[name]
         answer = self._ask(do="start", argv=["/bin/sh", "/usr/local/bin/qemu", *_command_line(domain)], threads=[])
         domain.wrapper = answer["pid"]
-        self._write(domain)
+        self.write(domain)
         return domain.wrapper
 
     def stop(self, name: str) -> None:
@@ -197,7 +232,7 @@ class Standins:
         domain = self[name]
         self.kill(name)
         domain.pid, domain.vcpus, domain.others, domain.starting = 0, {}, [], False
-        self._write(domain)
+        self.write(domain)
 
     def kill(self, name: str) -> None:
         """End a domain's process with SIGKILL behind libvirt's back: its status file says that it runs."""
@@ -214,18 +249,18 @@ class Standins:
         self._status(domain).unlink()
         self._write_node()
 
-    def plug(self, name: str, vcpu: int) -> int:
-        """Add a vCPU; its thread's id."""
+    def plug(self, name: str, vcpu: int, *, busy: bool = False) -> int:
+        """Add a vCPU, which may be busy all the time; its thread's id."""
         domain = self[name]
-        domain.vcpus[vcpu] = self._ask(do="add", pid=domain.pid, thread=_vcpu_name(vcpu))["tid"]
-        self._write(domain)
+        domain.vcpus[vcpu] = self._ask(do="add", pid=domain.pid, thread=_vcpu_name(vcpu), busy=busy)["tid"]
+        self.write(domain)
         return domain.vcpus[vcpu]
 
     def unplug(self, name: str, vcpu: int) -> None:
         """Remove a vCPU with its thread."""
         domain = self[name]
         self._ask(do="end", pid=domain.pid, tid=domain.vcpus.pop(vcpu))
-        self._write(domain)
+        self.write(domain)
 
     def add_thread(self, name: str, thread: str) -> int:
         """Start one more thread in a domain's process, with this name; its id."""
@@ -248,7 +283,8 @@ class Standins:
 
     # -- what libvirt would write
 
-    def _write(self, domain: Standin) -> None:
+    def write(self, domain: Standin) -> None:
+        """Write of a domain what libvirt would now, be it another's process."""
         if domain.pid:
             self._write_status(domain)
         else:

@@ -12,7 +12,9 @@ import time
 
 import pytest
 from agents import Agent
+from cpu_limit import cpu_limit
 from emulated_host import EmulatedHost
+from neighbours import Planted
 from waiting import wait_until
 
 # Where threads are is found out in two ways: the kernel tells a thread's group, or the threads of each group are listed
@@ -60,6 +62,25 @@ def sample_twice():
             return run.result()
 
     return sample
+
+
+@pytest.fixture
+def plant(tmp_path):
+    """Plants a situation on a host of its own: plant(situation) -> Planted."""
+    with contextlib.ExitStack() as limits, contextlib.ExitStack() as hosts:
+        # A cgroup can go only after the processes in it
+
+        def make(situation):
+            directory = tmp_path / "host"
+            directory.mkdir()
+            profile, *settings = situation.profile
+            host = hosts.enter_context(EmulatedHost(directory, profile, settings))
+            host.domains.have_caches(situation.caches)
+            planted = Planted(host, lambda share: str(limits.enter_context(cpu_limit(share))))
+            situation.plant(planted)
+            return planted
+
+        yield make
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import argparse
 import typing as t
 
 from resctrl.kernel.filesystem import DEFAULT_PATH
+from resctrl.observe.host import LIBVIRT, SOURCES
 from resctrl.tell import table
 
 from . import screen, verbs
@@ -23,6 +24,7 @@ examples:
   resctrl-mon disable 'build-*'          monitor no running domain whose name begins with build-
   resctrl-mon top                        who occupies the caches and moves most bytes, live
   resctrl-mon stats --interval 2 --csv   the same once, for a spreadsheet
+  resctrl-mon why --interval 10          who stands out, and what speaks against it
   resctrl-mon enforce --check            what has to be done to enforce the policy
 
 exit status:
@@ -35,20 +37,22 @@ exit status:
 _Choices = t.Any  # argparse's own type has no public name
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser. What it returns has the verb to run as `run`."""
+def parser(source: str = LIBVIRT) -> argparse.ArgumentParser:
+    """The parser. What it returns has the verb to run as `run`. `source` is where domains come from unless told."""
     top_level = argparse.ArgumentParser(
         prog="resctrl-mon",
-        description="Cache and memory-bandwidth monitoring of this host's libvirt domains.",
+        description="Cache and memory-bandwidth monitoring of this host's virtual machines.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top_level.add_argument("--version", action="version", version=f"resctrl-mon {VERSION}")
     _add_path(top_level, DEFAULT_PATH)
+    _add_source(top_level, source)
     choices = top_level.add_subparsers(required=True, metavar="VERB")
     _add_status(choices)
     _add_stats(choices)
     _add_top(choices)
+    _add_why(choices)
     _add_enable(choices)
     _add_disable(choices)
     _add_enforce(choices)
@@ -63,6 +67,7 @@ def _add_verb(
     verb: argparse.ArgumentParser = choices.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
     # Both before and after the verb. Where it is not given after the verb, what was given before it holds
     _add_path(verb, argparse.SUPPRESS)
+    _add_source(verb, argparse.SUPPRESS)
     verb.set_defaults(run=run)
     return verb
 
@@ -71,6 +76,11 @@ def _add_path(to: argparse.ArgumentParser, default: str) -> None:
     to.add_argument(
         "--resctrl-path", metavar="PATH", default=default, help=f"where resctrl is mounted ({DEFAULT_PATH})"
     )
+
+
+def _add_source(to: argparse.ArgumentParser, default: str) -> None:
+    what = "who tells which domains there are: libvirt's files, or the host's QEMU processes, whoever started them"
+    to.add_argument("--source", choices=SOURCES, default=default, help=what)
 
 
 def _add_status(choices: _Choices) -> None:
@@ -100,6 +110,22 @@ def _add_top(choices: _Choices) -> None:
     top.add_argument("--sort", choices=tuple(table.SORTS), default="cache", help="the order (%(default)s)")
 
 
+def _add_why(choices: _Choices) -> None:
+    why = _add_verb(
+        choices, "why", "say which domains have more than their share, and what explains a slow one", verbs.why
+    )
+    why.add_argument(
+        "--interval", type=_seconds, metavar="SECONDS", default=10.0, help="between two looks (%(default)g)"
+    )
+    why.add_argument(
+        "--ceiling",
+        type=_gigabytes,
+        metavar="GB/S",
+        help="what a socket can move to and from memory, in 10^9 bytes per second (else the most that was seen)",
+    )
+    _add_json(why)
+
+
 def _add_enable(choices: _Choices) -> None:
     enable = _add_verb(choices, "enable", "monitor running domains", verbs.enable)
     _add_switched(enable)
@@ -110,6 +136,12 @@ def _add_enable(choices: _Choices) -> None:
         help="count the vCPUs' threads, or every thread of the domain's process (%(default)s)",
     )
     enable.add_argument("--takeover", action="store_true", help="take threads out of other programs' monitoring groups")
+    enable.add_argument(
+        "--bandwidth",
+        choices=("auto", "true", "false"),
+        default="auto",
+        help="whether it is worth a bandwidth counter where these are scarce (%(default)s: if one is left)",
+    )
     enable.add_argument(
         "--leave-cpu-group",
         action="store_true",
@@ -147,6 +179,16 @@ def _add_domain(verb: argparse.ArgumentParser) -> None:
 
 def _add_json(to: argparse._ActionsContainer) -> None:
     to.add_argument("--json", action="store_true", help="print JSON, with everything that is known")
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = 0.0
+    if not 0 < gigabytes < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of gigabytes per second above 0")
+    return gigabytes * 1e9
 
 
 def _seconds(text: str) -> float:

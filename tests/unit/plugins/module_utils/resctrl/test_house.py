@@ -14,7 +14,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import erro
 
 LIBRARY = pathlib.Path(errors.__file__).parent
 # From the bottom to the top. A wing imports wings below it only; those of one line do not import each other.
-FLOORS = (("errors",), ("kernel",), ("vms",), ("decide",), ("observe", "wish"), ("act",), ("tell",))
+FLOORS = (("errors",), ("kernel",), ("vms",), ("decide",), ("judge",), ("observe", "wish"), ("act",), ("tell",))
 # What decides, parses or knows names only: no files, no processes, no clock
 PURE = {
     "errors",
@@ -22,17 +22,18 @@ PURE = {
     "kernel.configured",
     "kernel.events",
     "kernel.mounts",
+    "vms.commandline",
     "vms.domain",
     "vms.domain_xml",
     "wish.policy",
     "tell.exposition",
     "tell.table",
     "tell.text",
-    *(f"decide.{path.stem}" for path in (LIBRARY / "decide").glob("*.py")),
+    *(f"{wing}.{path.stem}" for wing in ("decide", "judge") for path in (LIBRARY / wing).glob("*.py")),
 }
 WITHOUT_INPUT_AND_OUTPUT = {
-    *("__future__", "collections", "csv", "dataclasses", "decimal", "difflib", "fnmatch", "functools", "io", "re"),
-    *("types", "typing", "unicodedata", "xml"),
+    *("__future__", "collections", "csv", "dataclasses", "decimal", "difflib", "fnmatch", "functools", "io", "math"),
+    *("re", "types", "typing", "unicodedata", "uuid", "xml"),
 }
 ROOMS = sorted(path for path in LIBRARY.rglob("*.py"))
 

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What speaks against a finding, and what no finding can be about because nothing counts it. Sentences. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .situation import OBSERVED, Holding
+
+if t.TYPE_CHECKING:
+    from .situation import Situation, Socket, Subject
+
+# A shorter look may have met a moment that is not like others
+LONG_ENOUGH = 10.0
+
+
+class Uncounted(t.NamedTuple):
+    """What is not counted. `domains`: names, where it is about certain ones."""
+
+    what: str
+    sentence: str
+    domains: tuple[str, ...] = ()
+
+
+def uncounted(situation: Situation) -> list[Uncounted]:
+    """What the numbers of a host leave out; what no hardware counts comes last."""
+    subjects = situation.subjects
+    without = tuple(one.name for one in subjects if not one.counted)
+    partly = tuple(one.name for one in subjects if one.counted and one.uncounted)
+    partial = tuple(one.name for one in subjects if any(held.partial for held in one.holdings.values()))
+    found = [
+        Uncounted("domains", f"These VMs are not monitored: {', '.join(without)}.", without),
+        Uncounted("vcpus", f"Some vCPUs of these VMs are not counted: {', '.join(partly)}.", partly),
+        Uncounted("partial", f"Of these VMs only a part is known: {', '.join(partial)}.", partial),
+    ]
+    found = [one for one in found if one.domains]
+    if situation.configured:
+        said = f"These events were configured to count something else than usual: {'; '.join(situation.configured)}."
+        found.append(Uncounted("configuration", said))
+    return [
+        *found,
+        Uncounted("host", "The host itself, QEMU's own threads and everything else are told only as what is left."),
+        Uncounted("devices", "What devices move by DMA, passed-through ones too, is not counted."),
+        Uncounted("warm_up", "A group that was just made may show what the former owner of its RMID left in a cache."),
+        Uncounted("window", f"Nothing is known of the time outside of these {situation.interval:.3g} seconds."),
+    ]
+
+
+def doubts_of_time(situation: Situation) -> tuple[str, ...]:
+    """What speaks against anything that was seen for a short time."""
+    if situation.interval >= LONG_ENOUGH:
+        return ()
+    return (f"It was seen for {situation.interval:.3g} seconds only: measure for {LONG_ENOUGH:g} or more.",)
+
+
+def doubts_of(situation: Situation) -> tuple[str, ...]:
+    """What speaks against that nothing stands out: what could not be judged."""
+    sizes = [cache for cache in situation.caches if situation.fullness(cache) is None]
+    ceilings = [socket.key for socket in situation.sockets if socket.key not in situation.ceilings]
+    without = [one.name for one in situation.subjects if not one.counted]
+    found = [
+        *doubts_of_time(situation),
+        *([f"How full L3 cache {_listed(sizes)} is could not be told."] if sizes else []),
+        *([f"No ceiling of the memory bandwidth is known for {_listed(ceilings)}."] if ceilings else []),
+        *([f"Nothing is known of {_listed(without)}, which no group counts."] if without else []),
+        *([] if situation.caches else ["Nothing was counted at all."]),
+    ]
+    return tuple(found)
+
+
+def doubts_of_cache(situation: Situation, subject: Subject, cache: int) -> tuple[str, ...]:
+    """What speaks against that a domain holds more than its share of a cache."""
+    found = [*doubts_of_time(situation), *_partial(subject, [cache])]
+    if subject.forced_by in ("cachetune", "memorytune"):
+        found.append("libvirt may have allocated a part of the cache to it: what is its own it takes from nobody.")
+    if situation.whole.get(cache, Holding()).held is None:
+        found.append("How full the cache is was added up from the VMs that are monitored.")
+    return tuple(found)
+
+
+def doubts_of_bandwidth(situation: Situation, subject: Subject | None, socket: Socket | None) -> tuple[str, ...]:
+    """What speaks against that a domain moves more than its share of a socket's memory bandwidth."""
+    found = [*doubts_of_time(situation), *(_partial(subject, socket.caches) if subject and socket else [])]
+    ceiling = situation.ceilings.get(socket.key) if socket else None
+    if ceiling and ceiling.source == OBSERVED:
+        found.append("The ceiling is only the most that was ever seen here: the memory may be able to do more.")
+    if situation.configured and socket:
+        found.append("The bandwidth events count something else than usual.")
+    return tuple(found)
+
+
+def doubts_of_rest(situation: Situation, cache: int | None, socket: Socket | None = None) -> tuple[str, ...]:
+    """What speaks against that it is the host itself."""
+    without = [one.name for one in situation.subjects if one.uncounted]
+    caches = [cache] if cache is not None else list(socket.caches if socket else ())
+    partial = [one.name for one in situation.subjects if _partial(one, caches)]
+    return (
+        *doubts_of_bandwidth(situation, None, socket),
+        *([f"{_listed(without)} may have caused it: not all of their vCPUs are counted."] if without else []),
+        *([f"Some of it is what is not known of {_listed(partial)}."] if partial else []),
+    )
+
+
+def doubts_of_victim(situation: Situation, subject: Subject) -> tuple[str, ...]:
+    """What speaks against that a domain is a victim of its neighbours."""
+    found = [
+        *doubts_of_time(situation),
+        "It may miss the cache just as often when it is alone: compare with its own history.",
+    ]
+    if subject.cpu and (subject.cpu.throttled or 0.0) > 0.0:
+        found.append("Its own CPU limit held it back, too.")
+    return tuple(found)
+
+
+def _partial(subject: Subject, caches: t.Iterable[int]) -> list[str]:
+    names = sorted({name for cache in caches for name in subject.holdings.get(cache, Holding()).partial})
+    return [f"Only a part of its {' and '.join(names)} is known."] if names else []
+
+
+def _listed(names: t.Iterable[object]) -> str:
+    return ", ".join(map(str, names))

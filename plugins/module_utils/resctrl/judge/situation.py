@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who has what of a host's caches and of its memory bandwidth, out of what was counted between two moments. Pure.
+
+A sum of which only a part is known stands for that part, and is said to be partial.
+"""
+
+from __future__ import annotations
+
+import types
+import typing as t
+
+from ..decide.samples import named, per_place, rates
+from ..kernel.configured import changed, in_words
+from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, PACKAGE, STALLS, plain
+
+if t.TYPE_CHECKING:
+    from ..decide.samples import Sample
+    from ..decide.status import DomainStatus
+    from ..kernel.events import Sum
+    from ..kernel.topology import Cache
+    from .usage import Cpu
+
+TOTAL = BANDWIDTH[0]
+# Where a ceiling comes from
+CONFIGURED = "configured"
+OBSERVED = "observed"
+
+
+class Holding(t.NamedTuple):
+    """What a domain, or the whole host, has of one L3 cache: bytes in it, bytes moved through it each second.
+
+    `partial`: the names of those of which only a part is known, or nothing though it should be.
+    """
+
+    held: float | None = None
+    moved: float | None = None
+    partial: frozenset[str] = frozenset()
+
+
+class Subject(t.NamedTuple):
+    """A running domain. `places`: L3 cache id -> how many of its vCPUs are there (fractions, where they may move).
+
+    `vcpus`: their ids.  `counted` and `uncounted`: how many of them are counted, and are not.
+    `forced_by`: see DomainStatus.
+    `stalls`: package -> the share of its cycles that misses of the L3 cache cost; empty without telemetry.
+    """
+
+    name: str
+    uuid: str
+    holdings: t.Mapping[int, Holding]
+    places: t.Mapping[int, float]
+    counted: int
+    uncounted: int
+    vcpus: tuple[int, ...] = ()
+    forced_by: str | None = None
+    cpu: Cpu | None = None
+    stalls: t.Mapping[int, float] = types.MappingProxyType({})
+
+
+class Ceiling(t.NamedTuple):
+    """The most bytes that a socket moves in a second, and where that number comes from."""
+
+    bytes_per_second: float
+    source: str
+
+
+class Socket(t.NamedTuple):
+    """L3 caches that share a way to memory. `package` is None where it is not known: then it is one cache."""
+
+    package: int | None
+    caches: tuple[int, ...]
+
+    @property
+    def key(self) -> str:
+        """Its name: `package 0`, or `cache 8`."""
+        return f"cache {self.caches[0]}" if self.package is None else f"package {self.package}"
+
+
+class Situation(t.NamedTuple):
+    """A host between two moments, `interval` seconds apart, of which the first was at `since` (UTC).
+
+    `caches`: those that are counted.  `whole`: L3 cache id -> what everything on the host has of it.
+    `ceilings`: by the socket's key.  `configured`: the events that count something else than their names say.
+    """
+
+    since: str
+    interval: float
+    caches: t.Mapping[int, Cache]
+    subjects: t.Sequence[Subject]
+    whole: t.Mapping[int, Holding]
+    ceilings: t.Mapping[str, Ceiling] = types.MappingProxyType({})
+    configured: t.Sequence[str] = ()
+
+    @property
+    def sockets(self) -> list[Socket]:
+        """The host's sockets."""
+        packages = sorted({one.package for one in self.caches.values() if one.package is not None})
+        known = [Socket(one, tuple(sorted(c for c, k in self.caches.items() if k.package == one))) for one in packages]
+        return known + [Socket(None, (one,)) for one, cache in sorted(self.caches.items()) if cache.package is None]
+
+    def fullness(self, cache: int) -> float | None:
+        """The occupied share of an L3 cache."""
+        size, held = self.caches[cache].size, self.occupied(cache)
+        return None if not size or held is None else min(1.0, held / size)
+
+    def occupied(self, cache: int) -> float | None:
+        """The bytes that are occupied in a cache; those of the domains, where that of the whole host is not known."""
+        held = self.whole.get(cache, Holding()).held
+        return held if held is not None else add(one.holdings.get(cache, Holding()).held for one in self.subjects)
+
+    def moved(self, caches: t.Iterable[int]) -> float | None:
+        """The bytes that everything moves through some caches each second; None where one of them does not tell."""
+        numbers = [self.whole.get(cache, Holding()).moved for cache in caches]
+        return None if None in numbers else add(numbers)
+
+    def fair_share(self, subject: Subject, caches: t.Iterable[int]) -> float:
+        """The share that a domain has of the running vCPUs on some caches."""
+        ids = list(caches)
+        everybody = sum(one.places.get(cache, 0.0) for one in self.subjects for cache in ids)
+        return sum(subject.places.get(cache, 0.0) for cache in ids) / everybody if everybody else 0.0
+
+
+def add(numbers: t.Iterable[float | None]) -> float | None:
+    """The sum of those that are known; None where none is."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+def subject_of(
+    status: DomainStatus, first: Sample, second: Sample, places: t.Mapping[int, float], cpu: Cpu | None
+) -> Subject:
+    """A running domain as one of the situation's subjects."""
+    counted = [vcpu for vcpus in status.counted.values() for vcpu in vcpus]
+    return Subject(
+        status.domain.name,
+        status.domain.uuid,
+        holdings(first, second),
+        places,
+        len(counted),
+        len(status.uncounted),
+        tuple(sorted([*counted, *status.uncounted])),
+        status.forced_by,
+        cpu,
+        stalls(first, second),
+    )
+
+
+def holdings(first: Sample, second: Sample) -> dict[int, Holding]:
+    """L3 cache id -> what the groups of a domain, or of a host, have of it at the second moment."""
+    speeds, events = rates(first, second).of(L3), {event.name for event in second.events}
+    return {
+        cache: _holding(sums[OCCUPANCY], speeds.get(cache, {}).get(TOTAL), events)
+        for cache, sums in per_place(second, L3).items()
+    }
+
+
+def stalls(first: Sample, second: Sample) -> dict[int, float]:
+    """Package -> the share of a domain's cycles that misses of the L3 cache cost, where the CPU counts that."""
+    shares = {
+        package: named(sums).get(f"{STALLS}_fraction") for package, sums in rates(first, second).of(PACKAGE).items()
+    }
+    numbers = {package: known(share) for package, share in shares.items()}
+    return {package: number for package, number in numbers.items() if number is not None}
+
+
+def unusual(sample: Sample) -> list[str]:
+    """The events of memory bandwidth that count something else than usual, with what they count."""
+    caches = per_place(sample, L3)
+    return [f"{event} counts {in_words(kinds)}" for event, kinds in changed(sample.configured, caches).items()]
+
+
+def _holding(occupancy: Sum, speed: Sum | None, events: t.Container[str]) -> Holding:
+    sums = {"occupancy": (OCCUPANCY, occupancy), "bandwidth": (TOTAL, speed)}
+    # What the hardware cannot count is said of the host, not of each domain
+    partial = {
+        name for name, (event, one) in sums.items() if event in events and (one is None or one.value.number is None)
+    }
+    return Holding(known(occupancy), known(speed), frozenset(partial))
+
+
+def known(one: Sum | None) -> float | None:
+    """A sum, or its known part."""
+    if one is None:
+        return None
+    return plain(one.known if one.value.number is None else one.value.number)

@@ -1,0 +1,62 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The most that a socket was seen to move, which stands for a ceiling that nobody configured."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.ceilings import ceilings
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.judge.situation import Ceiling
+
+
+@pytest.fixture(name="path")
+def path_fixture(tmp_path):
+    return tmp_path / "run/highest.json"
+
+
+def seen(moved, path, configured=None, keep=True):
+    return ceilings({"package 0": moved}, configured, str(path), keep)
+
+
+def test_what_is_seen_for_the_first_time_is_no_ceiling_for_itself(path):
+    assert seen(5.0, path) == {}
+    assert seen(3.0, path) == {"package 0": Ceiling(5.0, "observed")}
+
+
+def test_the_highest_sum_stays(path):
+    for moved in (5.0, 9.0, 3.0):
+        seen(moved, path)
+    assert json.loads(path.read_text()) == {"bytes_per_second": {"package 0": 9.0}}
+
+
+def test_a_configured_ceiling_wins_and_nothing_is_noted(path):
+    assert seen(5.0, path, configured=7.0) == {"package 0": Ceiling(7.0, "configured")}
+    assert not path.exists()
+
+
+def test_nothing_is_noted_where_it_is_not_to_be_kept(path):
+    seen(5.0, path, keep=False)
+    assert not path.exists()
+
+
+def test_another_socket_is_not_forgotten(path):
+    ceilings({"package 1": 4.0}, None, str(path), keep=True)
+    seen(5.0, path)
+    assert json.loads(path.read_text())["bytes_per_second"] == {"package 0": 5.0, "package 1": 4.0}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"bytes_per_second": [1]}', '{"bytes_per_second": {"package 0": "x"}}'])
+def test_a_file_that_cannot_be_understood_is_written_anew(path, text):
+    path.parent.mkdir()
+    path.write_text(text)
+    assert seen(5.0, path) == {}
+    assert json.loads(path.read_text()) == {"bytes_per_second": {"package 0": 5.0}}
+
+
+def test_where_nothing_can_be_kept_nothing_fails(path):
+    path.parent.write_text("no directory")
+    assert seen(5.0, path) == {}
