@@ -10,7 +10,7 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel molecule fleet fleet-down test bench demo build lock clean
+.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases molecule fleet fleet-down test bench demo build lock clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,10 @@ test-kernel: kernel-vm  ## The kernel's rules and the modules on real kernels, i
 	@tests/kernel/modules/run
 	@tests/kernel/modules/run -A
 
+test-releases: export KVMOPS_RELEASES := $(or $(RELEASES),$(KVMOPS_RELEASES))
+test-releases: deps  ## Modules and roles on hosts of other Debian releases; all, or RELEASES=trixie (root)
+	@tests/releases/run
+
 molecule: deps  ## The roles and playbooks on the lab's hosts, over SSH (root)
 	@extensions/molecule/run
 
@@ -55,7 +59,7 @@ fleet: deps  ## Bring up a fleet of three hosts, which stay until make fleet-dow
 fleet-down: deps  ## Take the fleet down (root)
 	@tests/fleet/down
 
-test: lint unit conformance sanity integration molecule  ## All tests but those in guests (test-kernel); CI runs both
+test: lint unit conformance sanity integration molecule  ## All tests of this machine's kernel and release
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The options that say where libvirt and resctrl are, and what the managed host needs."""
+    """The options that say where domains and resctrl are found, and what the managed host needs."""
 
     DOCUMENTATION = r"""
 options:
+  source:
+    description:
+      - Who tells which domains there are.
+      - V(libvirt) is the libvirt daemon at O(uri).
+      - V(processes) are the QEMU processes of the host, whoever started them (Proxmox VE, KubeVirt, Incus, libvirt, or
+        somebody by hand). Name and UUID are read from their command lines. Neither libvirt nor libvirt-python is
+        needed. Domains that do not run are not known then. Proxmox VE's number of a virtual machine is as good as its
+        name.
+      - A QEMU without a UUID gets one that is made of its number or name, see C(uuid_made) in the result. Where several
+        have the same name, the name stands for all of them.
+      - The page U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/other-hosts.md) has the details.
+    type: str
+    choices: [libvirt, processes]
+    default: libvirt
   uri:
     description:
-      - The libvirt connection of this host. It is opened read-only.
+      - The libvirt connection of this host. It is opened read-only. With O(source=processes) it is not used.
       - A URI that leads to another machine is refused, since the threads and the resctrl filesystem are those of the
         host that the module runs on. Let Ansible run the module on the other machine instead.
     type: str
@@ -25,5 +39,5 @@ options:
     default: /sys/fs/resctrl
 requirements:
   - root
-  - libvirt-python (the package C(python3-libvirt); on SUSE C(python3-libvirt-python))
+  - with O(source=libvirt), libvirt-python (the package C(python3-libvirt); on SUSE C(python3-libvirt-python))
 """

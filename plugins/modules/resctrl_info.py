@@ -79,6 +79,11 @@ domains:
     uuid:
       description: The domain's UUID, or null where libvirt knows no such domain.
       type: str
+    uuid_made:
+      description:
+        - Whether the domain has no UUID of its own, so that this one was made of its number or name. Only with
+          O(source=processes).
+      type: bool
     active:
       description: Whether the domain runs.
       type: bool
@@ -130,6 +135,12 @@ domains:
           description: The ids of those that are not.
           type: list
           elements: int
+    without_bandwidth:
+      description:
+        - The ids of the L3 caches on which it has no bandwidth counter, so that its memory bandwidth there is not
+          known. Empty where every group counts bandwidth.
+      type: list
+      elements: int
     declared:
       description:
         - What is declared for the domain on this host, and how it stands. Null where nothing was ever declared or
@@ -204,8 +215,8 @@ host:
           sample: bytes
         kind:
           description:
-            - V(counter) for what grows and has a rate, V(gauge) for what is as it is now, or null for an event that this
-              collection does not know.
+            - V(counter) for what grows and has a rate, V(gauge) for what is as it is now, or null for an event that
+              this collection does not know.
           type: str
           choices: [counter, gauge]
         configuration:
@@ -297,6 +308,28 @@ host:
         free:
           description: How many of them no group has. A group made when none is free counts no memory bandwidth.
           type: int
+        held_by:
+          description: Who has the others.
+          type: list
+          elements: dict
+          contains:
+            owner:
+              description: As in RV(host.rmids.held_by[].owner).
+              type: str
+            counters:
+              description: How many counters of the cache its groups have.
+              type: int
+            groups:
+              description: The groups with counters.
+              type: list
+              elements: dict
+              contains:
+                path:
+                  description: The group's directory.
+                  type: str
+                counters:
+                  description: How many counters of the cache it has.
+                  type: int
     mbm_assign_mode:
       description:
         - How memory-bandwidth counters are given to groups, on kernels that can tell (V(default), V(mbm_event)); else
@@ -339,13 +372,14 @@ def main() -> None:
         argument_spec={
             "name": {"type": "list", "elements": "str"},
             "policy": {"type": "dict"},
+            "source": {"type": "str", "choices": ["libvirt", "processes"], "default": "libvirt"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
         supports_check_mode=True,
     )
     params = module.params
-    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
+    host = Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     try:
         outcome = query(host, params["name"])
         declared = declarations(host, outcome, draft=params["policy"])

@@ -57,6 +57,15 @@ options:
         domain fails.
     type: bool
     default: false
+  bandwidth:
+    description:
+      - Whether the domain is worth a bandwidth counter, where the CPU has fewer of them than groups (AMD ABMC, Arm
+        MPAM). Elsewhere this changes nothing. A domain without one is monitored, but its memory bandwidth is not known.
+      - V(auto) takes what is left. V(true) also takes counters from domains of the same task, or of the same policy,
+        for which it is V(auto). V(false) gives them back.
+    type: str
+    choices: [auto, "true", "false"]
+    default: auto
   leave_cpu_group:
     description:
       - Whether to monitor a domain even where that ends the throttling of its memory bandwidth.
@@ -147,6 +156,11 @@ domains:
       description: The domain's UUID; where libvirt knows no such domain, null.
       type: str
       sample: 5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3
+    uuid_made:
+      description:
+        - Whether the domain has no UUID of its own, so that this one was made of its number or name. Only with
+          O(source=processes).
+      type: bool
     active:
       description: Whether the domain runs.
       type: bool
@@ -196,6 +210,12 @@ domains:
           description: The ids of those that are not.
           type: list
           elements: int
+    without_bandwidth:
+      description:
+        - The ids of the L3 caches on which it has no bandwidth counter, so that its memory bandwidth there is not
+          known. Empty where every group counts bandwidth.
+      type: list
+      elements: int
 pruned:
   description: The stale groups that were removed.
   returned: always
@@ -234,7 +254,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.switch import Switched, switch
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wish
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import BANDWIDTHS, Wish
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import (
@@ -252,11 +272,13 @@ def main() -> None:
             "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
             "scope": {"type": "str", "choices": ["vcpus", "domain"], "default": "vcpus"},
             "takeover": {"type": "bool", "default": False},
+            "bandwidth": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
             "leave_cpu_group": {"type": "bool", "default": False},
             "reserve_rmids": {"type": "int", "default": 0},
             "when_inactive": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
             "prune": {"type": "bool", "default": True},
             "persistent": {"type": "bool", "default": False},
+            "source": {"type": "str", "choices": ["libvirt", "processes"], "default": "libvirt"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
@@ -270,8 +292,9 @@ def main() -> None:
         whole_process=params["scope"] == "domain",
         takeover=params["takeover"],
         leave_cpu_group=params["leave_cpu_group"],
+        bandwidth=BANDWIDTHS[params["bandwidth"]],
     )
-    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
+    host = Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     try:
         switched = switch(
             host,

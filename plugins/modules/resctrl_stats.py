@@ -49,8 +49,8 @@ options:
   detail:
     description:
       - How much to return. V(caches) has the values of each cache and each package and the groups that they come from,
-        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts, the latter a
-        quarter of that.
+        V(totals) only the sums of each domain. On a host with 200 domains and 16 caches the former are 400 KB of facts,
+        the latter a quarter of that.
     type: str
     choices: [totals, caches]
     default: caches
@@ -155,6 +155,7 @@ ansible_facts:
           description:
             - A dictionary with the domain's name as key. A name may hold characters that a dotted path does not
               allow, so write C(['domains']['web-01']).
+            - Where several domains have one name, which libvirt does not allow, the key is the UUID.
           type: dict
           contains:
             uuid:
@@ -191,15 +192,16 @@ ansible_facts:
               description:
                 - The joules that the cores used while they ran the domain, over all packages, or null. It is the
                   kernel's number as it is, which begins with what the previous user of the RMID had.
-                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates it
-                  from what it executes.
+                - That is cores with their L1 and L2 caches. L3 caches, memory and I/O are not in it. The CPU estimates
+                  it from what it executes.
                 - This and the following are there on hosts with telemetry of packages only, and so are the values of
                   events that this collection does not know, by the kernel's names.
               type: float
               sample: 12345.678901
             activity:
               description:
-                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or null.
+                - The work of these cores in farads, which unlike the energy does not depend on their frequency, or
+                  null.
               type: float
             stalls_llc_hit:
               description: The cycles in which cores waited for data that was in the last-level cache, or null.
@@ -348,7 +350,8 @@ ansible_facts:
                     - Joules per second, which are watts, of cores with their L1 and L2 caches over all packages. L3
                       caches, memory and I/O are not in it.
                     - This and the following are there on hosts with telemetry of packages only. Each other event of
-                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate too.
+                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate
+                      too.
                   type: float
                   sample: 14.25
                 stalls_llc_miss_fraction:
@@ -627,6 +630,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.hos
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import describe_failures
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.statistics import describe_statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import keys
 
 if t.TYPE_CHECKING:
     from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome
@@ -641,6 +645,7 @@ def main() -> None:
             "detail": {"type": "str", "choices": ["totals", "caches"], "default": "caches"},
             "analysis": {"type": "bool", "default": False},
             "bandwidth_ceiling": {"type": "float"},
+            "source": {"type": "str", "choices": ["libvirt", "processes"], "default": "libvirt"},
             "uri": {"type": "str", "default": "qemu:///system"},
             "resctrl_path": {"type": "path", "default": "/sys/fs/resctrl"},
         },
@@ -650,7 +655,7 @@ def main() -> None:
     refusal = _refusal(params)
     if refusal:
         module.fail_json(msg=refusal)
-    host = Host.of_libvirt(params["uri"], params["resctrl_path"])
+    host = Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     try:
         outcome = query(host, params["name"])
         warnings = [*outcome.warnings, *outcome.after.warnings, *check_values(host.resctrl)]
@@ -688,7 +693,8 @@ def _counted(host: Host, outcome: Outcome, params: dict[str, t.Any]) -> dict[str
     counted = statistics(host.resctrl, outcome.statuses, params["interval"])
     return {
         "domains": {
-            one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after, details) for one in counted
+            key: describe_statistics(one, host.resctrl, outcome.after, details)
+            for key, one in zip(keys([one.status.domain for one in counted]), counted)
         }
     }
 

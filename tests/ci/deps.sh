@@ -17,9 +17,14 @@ packages=(
     # The lab: libvirt, QEMU, the resctrl emulator, SSH, hosts with and without systemd; apt's check mode needs python3-apt.
     dbus fuse3 iproute2 libvirt-clients libvirt-daemon-system openssh-client openssh-server python3-apt python3-libvirt
     qemu-system-x86 systemd systemd-container systemd-sysv
+    # Hosts of other releases.
+    mmdebstrap
     # The page of the report, as a browser shows it.
     chromium chromium-driver fonts-dejavu-core
 )
+# What reads the metrics. Their services are for nobody: the tests start what they need themselves.
+readers=(prometheus prometheus-alertmanager prometheus-libvirt-exporter prometheus-node-exporter)
+packages+=("${readers[@]}")
 
 missing_packages() {
     local package
@@ -41,6 +46,12 @@ install_packages() {
     fi
     apt-get update
     apt-get install --yes --no-install-recommends "$@"
+    local package
+    for package in "${readers[@]}"; do
+        # Otherwise they would start with the machine, and with the lab's hosts, which are overlays of it. Who had one
+        # of them before keeps it as it was.
+        if [[ " $* " == *" $package "* ]]; then systemctl disable "$package.service"; fi
+    done
 }
 
 # Prints the files that may be Python $1, the preferred ones first. pyenv's shims are left out: they are there for

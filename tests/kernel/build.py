@@ -24,6 +24,7 @@ import time
 import typing as t
 
 import debian
+import mirrors
 import products
 from products import HERE, KERNELS, QEMU_VERSION, Product, home
 
@@ -211,5 +212,7 @@ if __name__ == "__main__":
         sys.exit(main())
     except debian.NoPackage as error:
         sys.exit(str(error))
+    except mirrors.NoMirror as error:
+        sys.exit(f"{error}: Debian 12 is needed")
     except (asyncio.CancelledError, KeyboardInterrupt):
         sys.exit("Interrupted")

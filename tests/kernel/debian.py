@@ -4,17 +4,17 @@
 """Debian's packages: other suites than the machine's own, from the mirrors that the machine itself uses.
 
 apt gets package lists, sources and configuration of its own, below one directory. Of the machine's configuration it
-reads where and how to connect: the sources' URIs, their keys, proxies, credentials. Nothing of it is changed.
+reads where and how to connect.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import re
-import shlex
 import subprocess
 import typing as t
+
+from mirrors import connection, machine_sources, rewrite
 
 if t.TYPE_CHECKING:
     import pathlib
@@ -26,66 +26,10 @@ SUITES: t.Final = {
 }
 # What the guest's root file system is made of.
 ROOT_SUITES: t.Final = tuple(SUITES)
-# Options of a source that say what to get from it; all others say how, and are kept.
-WHAT: t.Final = ("types", "uris", "suites", "components", "enabled", "architectures", "arch", "languages", "lang",
-                 "targets", "target")  # fmt: skip
-
-# A source: its fields, with their names in lower case.
-Source = dict[str, str]
 
 
 class NoPackage(Exception):
     """The mirrors do not have what is needed."""
-
-
-def parse_deb822(text: str) -> list[Source]:
-    """The sources of a .sources file (sources.list(5), "DEB822-style format")."""
-    sources = []
-    text = re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)
-    for paragraph in re.split(r"\n\s*\n", text):
-        fields = re.findall(r"^([\w-]+):(.*(?:\n[ \t].*)*)", paragraph, flags=re.MULTILINE)
-        source = {name.lower(): value.strip() for name, value in fields}
-        if source and source.get("enabled", "yes").lower() not in ("no", "false", "off", "0", "without", "disable"):
-            sources.append(source)
-    return sources
-
-
-def parse_list(text: str) -> list[Source]:
-    """The sources of a .list file (sources.list(5), "one-line-style format")."""
-    sources = []
-    for match in re.finditer(r"^\s*(deb|deb-src)\s+(?:\[(.*?)\]\s*)?(\S+)\s+(\S+)([^#\n]*)", text, flags=re.MULTILINE):
-        types, options, uri, suite, components = match.groups()
-        source = {"types": types, "uris": uri, "suites": suite, "components": components.strip()}
-        for option in shlex.split(options or ""):
-            name, value = option.split("=", 1)
-            source[name.lower()] = value.replace(",", " ")
-        sources.append(source)
-    return sources
-
-
-def machine_sources() -> list[Source]:
-    """The machine's own sources."""
-    config = dict(re.findall(r"(\w+)='(.*)'", _apt_config("shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS",
-                                                          "Dir::Etc::sourceparts/d")))  # fmt: skip
-    files = [config["LIST"]]
-    if os.path.isdir(config["PARTS"]):
-        files += sorted(os.path.join(config["PARTS"], name) for name in os.listdir(config["PARTS"]))
-    sources = []
-    for file in files:
-        if file.endswith((".list", ".sources")) and os.path.isfile(file):
-            with open(file) as stream:
-                sources += (parse_list if file.endswith(".list") else parse_deb822)(stream.read())
-    return sources
-
-
-def rewrite(sources: t.Iterable[Source], own: str, types: str, suites: t.Iterable[str]) -> str:
-    """A source in DEB822 style that gets `suites` as the machine gets its suite `own`. Raises NoPackage."""
-    for source in sources:
-        mirror = not source["uris"].startswith("cdrom:")
-        if mirror and own in source["suites"].split() and "main" in source.get("components", "").split():
-            how = "".join(f"{name}: {value}\n" for name, value in source.items() if name not in WHAT)
-            return f"Types: {types}\nURIs: {source['uris']}\nSuites: {' '.join(suites)}\nComponents: main\n{how}\n"
-    raise NoPackage(f"This machine has no apt source for {own} (main). Debian 12 is needed.")
 
 
 class Apt:
@@ -100,20 +44,13 @@ class Apt:
         self._cache = directory / "cache"
 
     def update(self) -> None:
-        """Gets the package lists. Raises NoPackage or subprocess.CalledProcessError."""
+        """Gets the package lists. Raises mirrors.NoMirror or subprocess.CalledProcessError."""
         for path in (self._lists / "partial", self._cache / "archives" / "partial"):
             path.mkdir(parents=True, exist_ok=True)
         sources = machine_sources()
         self._sources.write_text("".join(rewrite(sources, own, "deb deb-src", SUITES[own]) for own in SUITES))
         self.root_sources.write_text("".join(rewrite(sources, own, "deb", [own]) for own in ROOT_SUITES))
-        acquire = [line for line in _apt_config("dump").splitlines() if line.startswith("Acquire::")]
-        lists = re.compile("Acquire::(IndexTargets|Languages|CompressionTypes|Changelogs)")
-        connection = [line for line in acquire if not lists.match(line)]
-        connection += [
-            f'Dir::Etc::netrc "{_setting("Dir::Etc::netrc/f")}";',
-            f'Dir::Etc::netrcparts "{_setting("Dir::Etc::netrcparts/d")}";',
-        ]
-        self.connection.write_text("\n".join(connection) + "\n")
+        self.connection.write_text(connection())
         # Read before the machine's configuration, of which the next lines leave nothing to be read.
         self._config.write_text(
             self.connection.read_text()
@@ -160,11 +97,3 @@ def compare(one: str, other: str) -> int:
     if one == other:
         return 0
     return 1 if subprocess.run(["dpkg", "--compare-versions", one, "gt", other], check=False).returncode == 0 else -1
-
-
-def _apt_config(*arguments: str) -> str:
-    return subprocess.run(["apt-config", *arguments], check=True, text=True, stdout=subprocess.PIPE).stdout
-
-
-def _setting(name: str) -> str:
-    return shlex.split(_apt_config("shell", "VALUE", name))[0].partition("=")[2]

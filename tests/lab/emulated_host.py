@@ -52,8 +52,9 @@ class EmulatedHost(StandinHost):
         *,
         tells_groups: bool = False,
         mount_options: Sequence[str] = (),
+        own_pids: bool = False,
     ) -> None:
-        super().__init__(directory)
+        super().__init__(directory, own_pids=own_pids)
         self.resctrl = str(directory / "resctrl")
         self.control = Control(str(directory / "control"))
         self._options = ["--profile", profile, *(word for setting in settings for word in ("--set", setting))]

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import typing as t
 
@@ -61,6 +62,23 @@ def command(module: str, arguments: dict[str, t.Any], *, check: bool = False, di
         str(ROOT / "plugins" / "modules" / f"{module}.py"),
         json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
     ]
+
+
+def install_modules(root: pathlib.Path) -> None:
+    """Copies what modules and the command need to a host that has nothing of the machine's files, to the same places.
+    `root` is the host's root, as this process sees it.
+    """
+    package = pathlib.Path(ansible.__file__).parent
+    libraries = [package / name for name in ("_vendor", "module_utils")]
+    for tree in (collections_path(), ansible_path(), ROOT / "plugins", ROOT / "roles", *libraries):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(tree, _below(root, tree), symlinks=True, ignore=ignore, dirs_exist_ok=True)
+    for file in (package / "__init__.py", package / "release.py"):
+        shutil.copy(file, _below(root, file))
+
+
+def _below(root: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    return root / path.relative_to("/")
 
 
 def run_module(

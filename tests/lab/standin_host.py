@@ -24,10 +24,13 @@ if t.TYPE_CHECKING:
 
 
 class StandinHost(ResctrlHost):
-    """Stand-in domains (`domains`) beside a resctrl; a context manager. `directory` is for its files, and exists."""
+    """Stand-in domains (`domains`) beside a resctrl; a context manager. `directory` is for its files, and exists.
 
-    def __init__(self, directory: pathlib.Path) -> None:
-        self.domains = Standins(directory)
+    With `own_pids` no other process of the machine is seen on it.
+    """
+
+    def __init__(self, directory: pathlib.Path, *, own_pids: bool = False) -> None:
+        self.domains = Standins(directory, own_pids=own_pids)
 
     def __enter__(self) -> Self:
         self.domains.__enter__()

@@ -30,7 +30,7 @@ from waiting import wait_until
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def _set_command_line(argv: t.Sequence[str]) -> None:
+def set_command_line(argv: t.Sequence[str]) -> None:
     """Make /proc/PID/cmdline show these words, by writing over our own; bytes of value 0 follow them.
 
     Raises ValueError if there is no room.
@@ -45,13 +45,13 @@ def _set_command_line(argv: t.Sequence[str]) -> None:
     ctypes.memmove(start, words.ljust(room, b"\0"), room)
 
 
-def _name_thread(tid: int, name: str) -> None:
+def name_thread(tid: int, name: str) -> None:
     """Set a thread's name, of which the kernel keeps 15 bytes."""
     with open(f"/proc/self/task/{tid}/comm", "w", encoding="utf-8") as file:
         file.write(name)
 
 
-class _Machine:
+class Machine:
     """One stand-in, seen from inside of its process."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class _Machine:
         thread = threading.Thread(target=run if busy else end.wait, daemon=True)
         thread.start()
         tid = t.cast("int", thread.native_id)
-        _name_thread(tid, name)
+        name_thread(tid, name)
         self._threads[tid] = (thread, end)
         return tid
 
@@ -96,9 +96,9 @@ def _run_machine(request: dict[str, t.Any], parent: int, link: socket.socket) ->
     if os.getppid() != parent:
         os._exit(0)
     threading.stack_size(64 << 10)
-    _set_command_line(request["argv"])
-    _name_thread(os.getpid(), os.path.basename(request["argv"][0]))
-    machine = _Machine()
+    set_command_line(request["argv"])
+    name_thread(os.getpid(), os.path.basename(request["argv"][0]))
+    machine = Machine()
     tids = [machine.add(name) for name in request["threads"]]
     with link.makefile("r") as requests, link.makefile("w") as answers:
         print(json.dumps({"pid": os.getpid(), "tids": tids}), file=answers, flush=True)

@@ -42,6 +42,8 @@ _ROOM = "-" * 1024
 _RUN = uuid.uuid4()
 # Mounts of the machine that come and go later do so here too; what is mounted here stays here
 _NAMESPACE = ("unshare", "--mount", "--propagation", "slave")
+# Its first process is the stand-ins' parent, so that all end with it
+_OWN_PIDS = ("--pid", "--fork", "--mount-proc")
 _OWN_RUN = (
     "for place in libvirt kvmops-resctrl; do "
     "mkdir -p /run/$place; mount -t tmpfs -o mode=0755 standins /run/$place; done; "
@@ -95,15 +97,20 @@ class L3Cache:
 
 
 class Standins:
-    """A set of stand-in domains, by name; a context manager. `directory` is for its files, and exists."""
+    """A set of stand-in domains, by name; a context manager. `directory` is for its files, and exists.
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    With `own_pids` the namespace has processes of its own, too: nothing else that the machine runs is seen in it.
+    """
+
+    def __init__(self, directory: pathlib.Path, *, own_pids: bool = False) -> None:
         self.directory = directory
+        self.own_pids = own_pids
         self._domains: dict[str, Standin] = {}
         self._farm: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Standins:
-        command = [*_NAMESPACE, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-Es", str(_QEMU), _ROOM]
+        namespaces = [*_NAMESPACE, *(_OWN_PIDS if self.own_pids else ())]
+        command = [*namespaces, "sh", "-ec", _OWN_RUN, "sh", sys.executable, "-Es", str(_QEMU), _ROOM]
         self._farm = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
         assert self._farm.stdout
         # Whoever enters the namespace too early would be in the machine's own
@@ -138,7 +145,8 @@ class Standins:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """A command line that runs `command` in the namespace."""
-        return ["nsenter", f"--mount={self._namespace}/ns/mnt", *command]
+        pids = [f"--pid={self._namespace}/ns/pid_for_children"] if self.own_pids else []
+        return ["nsenter", f"--mount={self._namespace}/ns/mnt", *pids, *command]
 
     def path(self, inside: str) -> pathlib.Path:
         """From outside, the absolute path `inside` of the namespace."""
@@ -194,7 +202,7 @@ class Standins:
         answer = self._ask(do="start", argv=argv, threads=names)
         domain.pid, tids = answer["pid"], answer["tids"]
         domain.vcpus, domain.others = dict(enumerate(tids[:vcpus])), tids[vcpus:]
-        self._write(domain)
+        self.write(domain)
         return domain
 
     def begin(self, name: str) -> Standin:
@@ -216,7 +224,7 @@ class Standins:
         domain = self[name]
         answer = self._ask(do="start", argv=["/bin/sh", "/usr/local/bin/qemu", *_command_line(domain)], threads=[])
         domain.wrapper = answer["pid"]
-        self._write(domain)
+        self.write(domain)
         return domain.wrapper
 
     def stop(self, name: str) -> None:
@@ -224,7 +232,7 @@ class Standins:
         domain = self[name]
         self.kill(name)
         domain.pid, domain.vcpus, domain.others, domain.starting = 0, {}, [], False
-        self._write(domain)
+        self.write(domain)
 
     def kill(self, name: str) -> None:
         """End a domain's process with SIGKILL behind libvirt's back: its status file says that it runs."""
@@ -245,14 +253,14 @@ class Standins:
         """Add a vCPU, which may be busy all the time; its thread's id."""
         domain = self[name]
         domain.vcpus[vcpu] = self._ask(do="add", pid=domain.pid, thread=_vcpu_name(vcpu), busy=busy)["tid"]
-        self._write(domain)
+        self.write(domain)
         return domain.vcpus[vcpu]
 
     def unplug(self, name: str, vcpu: int) -> None:
         """Remove a vCPU with its thread."""
         domain = self[name]
         self._ask(do="end", pid=domain.pid, tid=domain.vcpus.pop(vcpu))
-        self._write(domain)
+        self.write(domain)
 
     def add_thread(self, name: str, thread: str) -> int:
         """Start one more thread in a domain's process, with this name; its id."""
@@ -275,7 +283,8 @@ class Standins:
 
     # -- what libvirt would write
 
-    def _write(self, domain: Standin) -> None:
+    def write(self, domain: Standin) -> None:
+        """Write of a domain what libvirt would now, be it another's process."""
         if domain.pid:
             self._write_status(domain)
         else:

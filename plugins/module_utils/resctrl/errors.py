@@ -72,6 +72,10 @@ class RmidsExhausted(ResctrlError):
     """There are fewer RMIDs than groups asked for (mkdir: ENOSPC, or found out while planning)."""
 
 
+class CountersExhausted(ResctrlError):
+    """No bandwidth counter is left on an L3 cache (write to mbm_L3_assignments: ENOSPC)."""
+
+
 class RmidsInLimbo(ResctrlError):
     """RMIDs are free, but cannot be used yet (mkdir: EBUSY)."""
 
@@ -112,8 +116,16 @@ class DomainUnseen(ResctrlError):
     """The domain may run, but its process cannot be seen from here."""
 
 
+class DomainAmbiguous(DomainUnseen):
+    """Several processes have the identity of the domain, and which of them is the domain's cannot be told."""
+
+
+class ProcessesHidden(ResctrlError):
+    """Which programs run on the host cannot be seen from here."""
+
+
 class NoVcpuThreads(ResctrlError):
-    """One thread runs all vCPUs (TCG)."""
+    """One thread runs all vCPUs (TCG), or the threads have no names that tell which of them do."""
 
 
 class ForeignGroup(ResctrlError):

@@ -12,4 +12,7 @@ sys.path.insert(0, "/usr/local/lib/kvmops-resctrl")
 
 from command.main import main
 
-sys.exit(main())
+# Where domains come from unless --source says otherwise; the role writes what resctrl_monitor_source says
+SOURCE = "libvirt"
+
+sys.exit(main(source=SOURCE))

@@ -9,7 +9,7 @@ _resctrl_mon_verb() {
     local number
     for ((number = 1; number < COMP_CWORD; number++)); do
         case ${COMP_WORDS[number]} in
-            --resctrl-path) ((number++)) ;;
+            --resctrl-path | --source) ((number++)) ;;
             -*) ;;
             *)
                 printf '%s' "${COMP_WORDS[number]}"
@@ -26,20 +26,20 @@ _resctrl_mon_options() {
         stats) printf '%s' '--interval --table --csv --json' ;;
         top) printf '%s' '--interval --once --sort' ;;
         why) printf '%s' '--interval --ceiling --json' ;;
-        enable) printf '%s' '--persistent --scope --takeover --leave-cpu-group' ;;
+        enable) printf '%s' '--persistent --scope --takeover --bandwidth --leave-cpu-group' ;;
         disable) printf '%s' '--persistent' ;;
         enforce) printf '%s' '--check --quiet --json' ;;
         metrics) printf '%s' '--output' ;;
     esac
-    printf '%s' ' --resctrl-path --help'
+    printf '%s' ' --resctrl-path --source --help'
 }
 
-# The running domains whose names begin with $1. libvirt keeps a file for each.
+# The running domains whose names, or for Proxmox VE numbers, begin with $1. libvirt and Proxmox VE keep a file for each.
 _resctrl_mon_domains() {
     local file
-    for file in /run/libvirt/qemu/*.xml; do
+    for file in /run/libvirt/qemu/*.xml /run/qemu-server/*.pid; do
         file=${file##*/}
-        file=${file%.xml}
+        file=${file%.*}
         if [[ $file != '*' && $file == "$1"* ]]; then COMPREPLY+=("$(printf '%q' "$file")"); fi
     done
 }
@@ -61,6 +61,8 @@ _resctrl_mon() {
         --interval | --ceiling) return ;;
         --sort) words='name cache total local watts' ;;
         --scope) words='vcpus domain' ;;
+        --bandwidth) words='auto true false' ;;
+        --source) words='libvirt processes' ;;
         *)
             if [[ $word == -* ]]; then
                 words=$(_resctrl_mon_options "$verb")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Domain, machine_name
 from hosts import Cachetune
 
 UUID = "c0ffee00-0000-4000-8000-00000000000a"
@@ -52,14 +53,21 @@ def test_any_name_with_cachetune(hv, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["web 01", "a,b", "--..lead", "ümläut-ß", "東京", "a-.b--c..d", "n" * 80, "n" * 56 + "-.x", "x_y.."]
+    "name",
+    [
+        *("web 01", "a,b", "--..lead", "ümläut-ß", "Über flüssig", "東京", "a-.b--c..d", "n" * 56 + "-.x", "x_y.."),
+        *("n" * 57, "n" * 80),  # with qemu-ID- in front about 64 characters, which is the limit, and more
+    ],
 )
-def test_a_group_that_is_called_after_the_machine_alone_is_libvirts(hv, name):
-    """Newer versions call a group so that counts the whole process. What the machine is called, libvirt itself says."""
+def test_libvirts_groups_are_called_after_the_machine_whose_name_we_know(hv, name):
+    """Newer versions call the group that counts a whole process after the machine alone."""
     hv.start(name, uuid=UUID, cachetune=[Cachetune("0-1", monitors=["0-1"])])
     (libvirts,) = hv.groups()
+    number = int(hv.virsh("domid", "--domain", UUID))
+    machine = f"mon_groups/{machine_name(Domain(name, UUID, True, number))}"
+    assert libvirts == f"{machine}-vcpus_0-1"
     hv.remove_group(libvirts)
-    machine = hv.make_group(libvirts.removesuffix("-vcpus_0-1"), *hv.threads(name))
+    hv.make_group(machine, *hv.threads(name))
     assert {one["owner"] for one in hv.info()["host"]["rmids"]["held_by"]} == {"default", "libvirt"}
     (domain,) = hv.enable(name, scope="domain", takeover=True)["domains"]
     assert (domain["changed"], domain["groups"]) == (False, [hv.path(machine)])

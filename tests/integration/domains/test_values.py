@@ -73,7 +73,8 @@ def test_allocation_without_monitor(hv, cache):
     hv.control.set(group, cache["cache_id"], "llc_occupancy", 3 * MIB)
     assert hv.stats("vm2")["status"] == "Enabled (forced by cachetune)"
     assert hv.stats("vm2")["cmt"] == 3 * MIB
-    assert hv.domstats("vm2", "--cpu-total")["cpu.cache.monitor.count"] == "0"
+    # Newer versions say nothing of monitors that there are not
+    assert hv.domstats("vm2", "--cpu-total").get("cpu.cache.monitor.count", "0") == "0"
 
 
 def test_monitor_only_cachetune(hv, cache):

@@ -8,14 +8,12 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import itertools
-import json
-import subprocess
 import time
 
 import pytest
+from agents import Agent
 from cpu_limit import cpu_limit
 from emulated_host import EmulatedHost
-from modules import PYTHON, ROOT
 from neighbours import Planted
 from waiting import wait_until
 
@@ -83,34 +81,6 @@ def plant(tmp_path):
             return planted
 
         yield make
-
-
-class Agent:
-    """The command resctrl-mon on a host, with a policy of the host's own; nothing of it is the machine's."""
-
-    def __init__(self, host):
-        self.host = host
-        host.domains.own_etc()
-        # The agent reads the files of the system's libvirt
-        host.domains.path("/run/libvirt/qemu").symlink_to("test")
-
-    def declare(self, *rules, **policy):
-        """Write the policy, as role resctrl_monitor does."""
-        text = json.dumps({"domains": list(rules), **policy})
-        self.host.domains.path("/etc/kvmops-resctrl/policy.json").write_text(text)
-
-    def enforces(self):
-        """Let systemd start the enforcement with the host."""
-        wants = self.host.domains.path("/etc/systemd/system/timers.target.wants")
-        (wants / "kvmops-resctrl.timer").symlink_to("/etc/systemd/system/kvmops-resctrl.timer")
-
-    def run(self, *words, **environment):
-        """(status, stdout, stderr) of the command."""
-        variables = {"PYTHONPATH": f"{ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE": "1", **environment}
-        argv = ["env", *(f"{name}={value}" for name, value in variables.items()), PYTHON]
-        argv += [f"{ROOT}/roles/resctrl_monitor/files/agent.py", "--resctrl-path", self.host.resctrl, *words]
-        done = subprocess.run(self.host.domains.argv(argv), capture_output=True, check=False, timeout=120, cwd="/")
-        return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
 @pytest.fixture

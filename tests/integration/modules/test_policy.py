@@ -148,7 +148,7 @@ def test_a_policy_that_cannot_be_understood_does_not_hide_what_the_run_did(host,
     (warning,) = warnings(result)
     assert warning == (
         "The policy of this host cannot be enforced: Cannot understand /etc/kvmops-resctrl/policy.json: "
-        "a rule has unknown keys: sate (known are name, priority, state)"
+        "a rule has unknown keys: sate (known are bandwidth, name, priority, state)"
     )
 
 

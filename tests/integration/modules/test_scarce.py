@@ -193,8 +193,8 @@ def test_domains_that_got_no_bandwidth_counter_are_named_in_a_warning(abmc):
     without = [name for name in ("vm1", "vm2", "vm3", "vm4", "vm5", "vm6") if abmc.stats(name)["reasons"]]
     assert len(without) == 3
     assert warnings(result) == [
-        f"Domain '{name}' is monitored without memory bandwidth on L3 cache 0, 1: no bandwidth counter was free "
-        "there. Disable another domain, then disable this one and enable it again"
+        f"Domain '{name}' is monitored without memory bandwidth on L3 cache 0, 1: no bandwidth counter is free "
+        "there. Disable another domain, or take its counters back (bandwidth=false), and run again"
         for name in without
     ]
 
@@ -211,20 +211,94 @@ def test_domains_without_bandwidth_counters_are_a_problem_of_the_host(abmc):
     ]
 
 
-def test_a_host_says_how_many_bandwidth_counters_each_cache_has_and_how_many_are_free(abmc):
+def test_a_host_says_how_many_bandwidth_counters_each_cache_has_and_who_has_them(abmc):
+    root = {"owner": "default", "counters": 2, "groups": [{"path": abmc.path(""), "counters": 2}]}
     assert abmc.info()["host"]["counters"] == [
-        {"cache": 0, "total": 8, "free": 6},
-        {"cache": 1, "total": 8, "free": 6},
+        {"cache": cache, "total": 8, "free": 6, "held_by": [root]} for cache in (0, 1)
     ]
-    succeeded(abmc.run("resctrl_mon", name=["vm1", "vm2"]))
-    assert [one["free"] for one in abmc.info()["host"]["counters"]] == [2, 2]
+    abmc.make_group("mon_groups/qemu-7-other-vcpus_0")
+    succeeded(abmc.run("resctrl_mon", name="vm1"))
+    for cache in abmc.info()["host"]["counters"]:
+        assert (cache["free"], {one["owner"]: one["counters"] for one in cache["held_by"]}) == (
+            2,
+            {"default": 2, "kvmops": 2, "libvirt": 2},
+        )
 
 
-def test_a_domain_that_lacks_a_counter_on_one_cache_only_is_warned_about_that_one(abmc):
+def without_bandwidth(host):
+    """Domain -> the caches on which it has no bandwidth counter; only of those that lack one."""
+    return {one["name"]: one["without_bandwidth"] for one in host.info()["domains"] if one["without_bandwidth"]}
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check mode", "run"])
+def test_a_domain_that_lost_a_counter_on_one_cache_gets_it_back(abmc, check):
     abmc.enable(abmc.domains["vm1"])
     (abmc.seen(abmc.group(abmc.domains["vm1"])) / "mbm_L3_assignments").write_text("mbm_total_bytes:1=_\n")
-    (warning,) = warnings(succeeded(abmc.run("resctrl_mon", name="vm1")))
-    assert warning.startswith("Domain 'vm1' is monitored without memory bandwidth on L3 cache 1: ")
+    assert without_bandwidth(abmc) == {"vm1": [1]}
+    result = succeeded(abmc.run("resctrl_mon", name="vm1", check=check))
+    (domain,) = result["domains"]
+    assert (domain["changed"], domain["msg"]) == (True, "Memory bandwidth is counted on L3 cache 1")
+    assert (domain["without_bandwidth"], warnings(result)) == ([], [])
+    assert without_bandwidth(abmc) == ({"vm1": [1]} if check else {})
+
+
+def test_one_for_which_bandwidth_is_wished_gets_the_counters_of_another_of_the_task(abmc):
+    """In a task, domains have one wish: what was taken before with bandwidth=false is what others get."""
+    succeeded(abmc.run("resctrl_mon", name=["vm1", "vm2", "vm3"]))
+    (warning,) = warnings(succeeded(abmc.run("resctrl_mon", name="vm4", bandwidth="true")))
+    assert "Domain 'vm4' is monitored without memory bandwidth on L3 cache 0, 1" in warning
+    given_back = succeeded(abmc.run("resctrl_mon", name="vm1", bandwidth="false"))["domains"][0]
+    assert given_back["msg"] == "Memory bandwidth is no longer counted on L3 cache 0, 1"
+    assert abmc.stats("vm1")["reasons"].keys() == {"mbm_total_bytes", "mbm_local_bytes"}
+    assert abmc.stats("vm1")["llc_occupancy"] is not None
+    assert warnings(succeeded(abmc.run("resctrl_mon", name="vm4"))) == []
+    assert without_bandwidth(abmc) == {"vm1": [0, 1]}
+
+
+def test_a_second_run_changes_nothing(abmc):
+    succeeded(abmc.run("resctrl_mon", name="*"))
+    abmc.changes()
+    assert abmc.run("resctrl_mon", name="*")["changed"] is False
+    assert abmc.changes() == []
+
+
+def test_the_policy_gives_counters_by_wish_and_priority_and_touches_nobody_elses(abmc, make_agent):
+    foreign = abmc.make_group("mon_groups/qemu-7-other-vcpus_0")
+    theirs = (abmc.seen(foreign) / "mbm_L3_assignments").read_text()
+    agent = make_agent(abmc)
+    agent.declare(default="enabled")
+    assert agent.run("enforce")[0] == 0
+    assert sorted(without_bandwidth(abmc)) == ["vm3", "vm4", "vm5", "vm6"]
+    agent.declare({"name": "vm6", "bandwidth": True}, {"name": "vm5", "priority": 3}, default="enabled")
+    assert agent.run("enforce")[0] == 0
+    assert sorted(without_bandwidth(abmc)) == ["vm1", "vm2", "vm3", "vm4"]
+    assert (abmc.seen(foreign) / "mbm_L3_assignments").read_text() == theirs
+    assert agent.run("enforce")[:2] == (0, "Everything is as declared.\n")
+
+
+def test_a_counter_that_the_kernel_refuses_is_no_failure_and_is_not_asked_for_again(abmc):
+    abmc.enable(abmc.domains["vm1"])
+    assignments = abmc.seen(abmc.group(abmc.domains["vm1"])) / "mbm_L3_assignments"
+    assignments.write_text("mbm_total_bytes:1=_\n")
+    abmc.control.fault(Fault("write", ".*/mbm_L3_assignments", times=0, errno=28))
+    result = succeeded(abmc.run("resctrl_mon", name="vm1"))
+    assert (result["changed"], result["domains"][0]["without_bandwidth"]) == (False, [1])
+    assert len(warnings(result)) == 1
+
+
+def test_caches_with_different_numbers_of_free_counters_are_judged_each_for_itself(abmc):
+    for number in (7, 8):
+        group = abmc.make_group(f"mon_groups/other-{number}")
+        (abmc.seen(group) / "mbm_L3_assignments").write_text("mbm_total_bytes:1=_\nmbm_local_bytes:1=_\n")
+    succeeded(abmc.run("resctrl_mon", name=["vm1", "vm2", "vm3"]))
+    assert without_bandwidth(abmc) == {"vm2": [0], "vm3": [0]}
+
+
+def test_where_the_kernel_gives_no_counter_to_a_new_group_it_is_asked_for_one(abmc):
+    (abmc.seen() / "info/L3_MON/mbm_assign_on_mkdir").write_text("0\n")
+    result = succeeded(abmc.run("resctrl_mon", name="vm1"))
+    assert result["domains"][0]["msg"] == "Now counted: vCPU 0, 1; Memory bandwidth is counted on L3 cache 0, 1"
+    assert without_bandwidth(abmc) == {}
 
 
 def test_disabling_a_domain_gives_its_counters_to_the_next(abmc):

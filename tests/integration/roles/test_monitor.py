@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import time
 import typing as t
 
 import pytest
-from modules import collections_path
+from hypervisor import bring_up
 from waiting import wait_until
 
 from hosts import Host, Lab, domain_xml
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 UUIDS = {name: f"c0ffee00-0000-4000-8000-00000000000{name[-1]}" for name in ("vm1", "vm3", "vm5")}
 LIBRARY = "/usr/local/lib/kvmops-resctrl/resctrl"
@@ -60,50 +57,11 @@ Play = dict[str, t.Any]
 def host() -> Iterator[Host]:
     """A full host on which vm3 runs."""
     with Lab() as lab:
-        host = lab.up("t-monitor", full=True)
+        host = bring_up(lab, "monitor", full=True)
         for name, uuid in UUIDS.items():
             host.define(domain_xml(name, uuid=uuid, kvm=host.has_kvm()))
         host.start("vm3")
         yield host
-
-
-@pytest.fixture(scope="module")
-def play(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[int, str]]:
-    """Runs a play on the host, over SSH; its exit status and what Ansible printed."""
-    directory = tmp_path_factory.mktemp("ansible")
-    (variables,) = Lab().inventory([host.name])["all"]["hosts"].values()
-    (directory / "inventory.json").write_text(json.dumps({"all": {"hosts": {"hv": variables}}}))
-    env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
-        "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-        "ANSIBLE_HOME": str(directory),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_PIPELINING": "1",
-        "LC_ALL": "C.UTF-8",
-        "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-
-    def run(**keys: t.Any) -> tuple[int, str]:
-        (directory / "play.json").write_text(json.dumps([{"hosts": "hv", "gather_facts": False, **keys}]))
-        argv = ["ansible-playbook", "--inventory=inventory.json", "play.json"]
-        done = subprocess.run(
-            argv, env=env, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def apply(play: Callable[..., tuple[int, str]]) -> Callable[..., str]:
-    """Applies the role with these variables, which must succeed; what Ansible printed."""
-
-    def run(**variables: t.Any) -> str:
-        status, out = play(roles=[role("monitor", **variables)])
-        assert status == 0, out
-        return out
-
-    return run
 
 
 def role(name: str, **variables: t.Any) -> Play:

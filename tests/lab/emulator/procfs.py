@@ -10,8 +10,9 @@
 - ``mounts`` shows an emulator as a filesystem of type resctrl, and ``filesystems`` lists that type; mount options that
   an emulator cannot have, such as mba_MBps, are shown if they are given as ``--option``;
 - ``ns/pid`` reads as the PID namespace that a machine starts with, if it is the one that this program runs in;
-- all other files are symbolic links to those of the real /proc, so that a readlink() of exe, cwd or another ns/* does
-  not tell what it tells there.
+- ``exe`` reads as it does there, for everybody, and cannot be opened where it is no path here;
+- all other files are symbolic links to those of the real /proc, so that a readlink() of cwd or another ns/* does not
+  tell what it tells there.
 
 It can be mounted on /proc itself, in a mount namespace, if the real one can be reached at another place, ``--real``.
 """
@@ -130,6 +131,8 @@ class ProcFilesystem(mfusepy.Operations):  # type: ignore[misc]
             namespace = os.readlink(path[1:], dir_fd=self._real)
             ours = os.readlink("self/ns/pid", dir_fd=self._real)
             return INITIAL_NAMESPACE if namespace == ours else namespace
+        if path.endswith("/exe"):
+            return os.readlink(path[1:], dir_fd=self._real)
         if path not in ("/self", "/thread-self"):
             return "self/mounts" if path == "/mounts" else f"{self._target}{path}"
         status = self._read(f"{tid}/status").splitlines()

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from tuning import Cachetune, Memorytune
+from tuning import Cachetune, Energytune, Memorytune
 
 from .domains import domain_xml
 from .errors import LabError
 from .host import Host
 from .lab import Lab
 
-__all__ = ["Cachetune", "Host", "Lab", "LabError", "Memorytune", "domain_xml"]
+__all__ = ["Cachetune", "Energytune", "Host", "Lab", "LabError", "Memorytune", "domain_xml"]

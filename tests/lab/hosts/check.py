@@ -32,17 +32,21 @@ _LIBVIRT_TOOLS = {
     "virsh": "libvirt-clients",
 }
 _FULL_TOOLS = {"dbus-daemon": "dbus", "systemd-nspawn": "systemd-container"}
+_RELEASE_TOOLS = {"mmdebstrap": "mmdebstrap"}
 
 NO_KVM = "there is no /dev/kvm: domains run emulated, and cannot have cachetune (libvirt allows it for KVM alone)"
 
 
-def missing(*, full: bool, resctrl: bool = True, libvirt: bool = True) -> list[str]:
-    """What a host of that kind needs and the machine does not have, one line each."""
+def missing(*, full: bool, resctrl: bool = True, libvirt: bool = True, release: bool = False) -> list[str]:
+    """What a host of that kind needs and the machine does not have, one line each. One of another release brings its
+    own libvirt.
+    """
     tools = {
         **_TOOLS,
         **(_EMULATOR_TOOLS if resctrl else {}),
-        **(_LIBVIRT_TOOLS if libvirt else {}),
+        **(_LIBVIRT_TOOLS if libvirt and not release else {}),
         **(_FULL_TOOLS if full else {}),
+        **(_RELEASE_TOOLS if release else {}),
     }
     found = [f"{tool}: apt-get install {package}" for tool, package in sorted(tools.items()) if not _find(tool)]
     if os.geteuid() != 0:

@@ -12,7 +12,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-from . import check
+from . import check, roots
 from .errors import LabError
 from .lab import Lab
 
@@ -22,8 +22,10 @@ if t.TYPE_CHECKING:
 _EPILOG = """\
 A light host is a set of namespaces with its own libvirtd, sshd and resctrl over the machine's files, of which /usr is
 read-only and /etc and /var are private copies. A full host (--full) runs systemd and keeps what is written to it over a
-reboot. Both are gone after `down`, or when their supervisor dies. KVMOPS_LAB_STATE (default /run/kvmops-lab) is where
-hosts, logs and keys are kept.
+reboot; it is made of the machine's own root, or with --release of that of another Debian release, which mmdebstrap
+makes once, in about a minute, from the machine's mirror. Hosts are gone after `down`, or when their supervisor dies.
+KVMOPS_LAB_STATE (default /run/kvmops-lab) is where hosts, logs and keys are kept, KVMOPS_LAB_ROOTS (default
+~/.cache/kvmops-lab-roots) where the roots of releases are.
 """
 
 
@@ -39,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="bring a host up")
     up.add_argument("name")
     up.add_argument("--full", action="store_true", help="with systemd")
+    up.add_argument("--release", choices=roots.RELEASES, help="with --full: of this Debian release, not the machine's")
     up.add_argument("--profile", help="the resctrl hardware and kernel that the host seems to have")
     up.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the profile")
     up.add_argument("--no-resctrl", action="store_true", help="a host whose kernel has no resctrl")
@@ -63,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="the hosts that are there")
     inventory = commands.add_parser("inventory", help="print an Ansible inventory")
     inventory.add_argument("names", nargs="*")
+    root = commands.add_parser("root", help="make what hosts of a Debian release start from, and say what is in it")
+    root.add_argument("release", choices=roots.RELEASES)
     wanted = commands.add_parser("check", help="say what the machine lacks for the lab")
     wanted.add_argument("--full", action="store_true", help="for full hosts, too")
     return parser
@@ -76,8 +81,11 @@ def _up(lab: Lab, arguments: argparse.Namespace) -> int:
         overrides=arguments.set,
         resctrl=not arguments.no_resctrl,
         libvirt=not arguments.no_libvirt,
+        release=arguments.release,
     )
     print(f"{host.name} is up at {host.address}")
+    if arguments.release:
+        print(roots.found(arguments.release))
     if not arguments.no_libvirt and not host.has_kvm():
         print(check.NO_KVM)
     return 0
@@ -156,6 +164,12 @@ def _yaml(tree: dict[str, t.Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key}: {json.dumps(value)}"
 
 
+def _root(lab: Lab, arguments: argparse.Namespace) -> int:  # noqa: ARG001
+    roots.make(arguments.release)
+    print(roots.found(arguments.release))
+    return 0
+
+
 def _check(lab: Lab, arguments: argparse.Namespace) -> int:  # noqa: ARG001
     found = check.missing(full=arguments.full)
     for line in found:
@@ -176,6 +190,7 @@ _COMMANDS = {
     "unfreeze": _unfreeze,
     "list": _list,
     "inventory": _inventory,
+    "root": _root,
     "check": _check,
 }
 

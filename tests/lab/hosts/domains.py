@@ -20,7 +20,7 @@ from . import check, firmware
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tuning import Cachetune, Memorytune
+    from tuning import Cachetune, Energytune, Memorytune
 
     from .host import Host
 
@@ -37,6 +37,7 @@ def domain_xml(
     kvm: bool = True,
     cachetune: Sequence[Cachetune] = (),
     memorytune: Sequence[Memorytune] = (),
+    energytune: Sequence[Energytune] = (),
 ) -> str:
     """The XML of a domain of 32 MiB that idles. Any name that libvirt accepts will do."""
     domain = ET.Element("domain", type="kvm" if kvm else "qemu")
@@ -45,8 +46,8 @@ def domain_xml(
         ET.SubElement(domain, "uuid").text = uuid
     ET.SubElement(domain, "memory", unit="MiB").text = "32"
     ET.SubElement(domain, "vcpu", current=str(vcpus)).text = str(max_vcpus)
-    if cachetune or memorytune:
-        domain.append(cputune([*cachetune, *memorytune]))
+    if cachetune or memorytune or energytune:
+        domain.append(cputune([*cachetune, *memorytune, *energytune]))
     system = ET.SubElement(domain, "os")
     ET.SubElement(system, "type", arch="x86_64", machine="pc").text = "hvm"
     ET.SubElement(system, "loader", readonly="yes", type="rom").text = f"/{firmware.PATH}"

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A full host: systemd as its first process, over a copy-on-write image of the machine's own root.
+"""A full host: systemd as its first process, over a copy-on-write image of the machine's own root, or of the root of
+another Debian release.
 
 What a host has of its own (the machine's units, mounts, logs, homes) is hidden; programs and their configuration stay.
 The hardware is made by two files on the host's disk: a unit that lets the kernel offer resctrl, and mount.resctrl,
@@ -22,7 +23,7 @@ import typing as t
 import uuid
 from pathlib import Path
 
-from . import cgroups, libvirt, light, mounts, network, ssh
+from . import cgroups, libvirt, light, mounts, network, roots, ssh
 from .command import LAB
 from .errors import LabError
 
@@ -109,6 +110,7 @@ class FullHost:
         self._settings = record.settings
         self._address = record.address
         self._machine_proc = machine_proc
+        self._lower = roots.path(self._settings.release) if self._settings.release else Path("/")
         self._root = mounts.scratch(state) / "root"
         self._cgroup = _CGROUPS / cgroups.cgroup_name(state.name, record.supervisor)
         self._cgroup.mkdir()
@@ -121,12 +123,12 @@ class FullHost:
         upper = self._root.parent / "disk" / "upper"
         upper.mkdir(parents=True)
         for name in _EMPTY:
-            _make_empty(upper, name)
-        for name in set(os.listdir("/")).difference(_SHARED, _EMPTY):
+            _make_empty(upper, self._lower, name)
+        for name in set(os.listdir(self._lower)).difference(_SHARED, _EMPTY):
             os.mknod(upper / name, stat.S_IFCHR, os.makedev(0, 0))  # overlayfs's "not there"
         for name in ("usr/local/bin", "usr/local/lib", "usr/local/sbin", "usr/local/share", "var/log/journal"):
             (upper / name).mkdir()
-        mounts.overlay("/", upper.parent, self._root)
+        mounts.overlay(self._lower, upper.parent, self._root)
         etc = self._root / "etc"
         (etc / "machine-id").unlink(missing_ok=True)
         (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n")  # an empty one would be a first boot, with all presets
@@ -145,6 +147,8 @@ class FullHost:
             (directory / name).write_text(text.format(offers_resctrl="yes" if self._settings.resctrl else "no"))
         enabled = {**_ENABLED, **(_ENABLED_FOR_LIBVIRT if self._settings.libvirt else {})}
         for unit, target in enabled.items():
+            if unit not in _UNITS and not (self._root / "usr/lib/systemd/system" / unit).exists():
+                continue  # newer libvirt has fewer in this package
             wants = directory / f"{target}.wants"
             wants.mkdir(exist_ok=True)
             (wants / unit).symlink_to(f"{'/etc' if unit in _UNITS else '/usr/lib'}/systemd/system/{unit}")
@@ -157,7 +161,9 @@ class FullHost:
         fstab.write_text("")
         if self._settings.resctrl:
             emulator = light.emulator_arguments(self._settings, f"{_LAB}/control/{self._state.control.name}")
-            argv = ["env", f"PYTHONPATH={_LAB}", os.path.realpath(sys.executable), *emulator]
+            # The interpreter of this program may not be there, or not run, in another release
+            python = "/usr/bin/python3" if self._settings.release else os.path.realpath(sys.executable)
+            argv = ["env", f"PYTHONPATH={_LAB}", python, *emulator]
             _install(sbin / "lab-emulator", f"#!/bin/sh\nexec {shlex.join(argv)}\n")
             _install(sbin / "mount.resctrl", (_SCRIPTS / "mount-resctrl.sh").read_text())
             fstab.write_text("resctrl /sys/fs/resctrl resctrl defaults 0 0\n")
@@ -207,14 +213,14 @@ class FullHost:
         return {state.control.parent: f"{_LAB}/control", state.log: f"{_LAB}/log"}
 
     def _readable(self) -> dict[str | Path, str]:
-        """What the emulator runs on: itself, mfusepy, and its interpreter where that is none of the system's."""
+        """What the emulator runs on: itself, mfusepy, and its interpreter where that is none of the host's own."""
         if not self._settings.resctrl:
             return {}
         found: dict[str | Path, str] = {LAB / "emulator": f"{_LAB}/emulator"}
         module = importlib.util.find_spec("mfusepy")
         if module and module.origin:
             found[module.origin] = f"{_LAB}/{os.path.basename(module.origin)}"
-        if sys.base_prefix != "/usr":
+        if sys.base_prefix != "/usr" and not self._settings.release:
             found[sys.base_prefix] = sys.base_prefix
         return found
 
@@ -249,14 +255,14 @@ class FullHost:
         raise LabError("systemd ended")
 
 
-def _make_empty(upper: Path, name: str) -> None:
-    """Lets a directory of the machine appear empty in the overlay, with its mode."""
+def _make_empty(upper: Path, lower: Path, name: str) -> None:
+    """Lets a directory of the lower root appear empty in the overlay, with its mode."""
     directory = upper / name
     for parent in reversed(directory.relative_to(upper).parents):
         (upper / parent).mkdir(mode=0o755, exist_ok=True)
     directory.mkdir(exist_ok=True)
-    lower = Path("/", name)
-    directory.chmod(stat.S_IMODE(lower.stat().st_mode) if lower.is_dir() else 0o755)
+    own = lower / name
+    directory.chmod(stat.S_IMODE(own.stat().st_mode) if own.is_dir() else 0o755)
     os.setxattr(directory, "trusted.overlay.opaque", b"y")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from waiting import comes
 
-from . import cgroups, check, network, ssh
+from . import cgroups, check, network, roots, ssh
 from .channel import Channel
 from .command import lab_environment
 from .errors import LabError
@@ -60,16 +60,22 @@ class Lab:
         overrides: Iterable[str] = (),
         resctrl: bool = True,
         libvirt: bool = True,
+        release: str | None = None,
     ) -> Host:
         """Brings a host up; returns when it is ready. What a crashed host of that name left is removed first.
 
-        `overrides` are the emulator's KEY=VALUE. Raises LabError if the host is up, something is missing on the
-        machine, or it does not come up; the logs stay in its directory then.
+        `overrides` are the emulator's KEY=VALUE. A full host may be of another `release` of Debian, whose root is made
+        if it is not there. Raises LabError if the host is up, something is missing on the machine, or it does not come
+        up; the logs stay in its directory then.
         """
-        settings = Settings(name, full, resctrl, libvirt, profile, tuple(overrides))
-        missing = check.missing(full=full, resctrl=resctrl, libvirt=libvirt)
+        settings = Settings(name, full, resctrl, libvirt, profile, tuple(overrides), release)
+        if release and not full:
+            raise LabError("a light host has the machine's own files: a host of another release is a full one")
+        missing = check.missing(full=full, resctrl=resctrl, libvirt=libvirt, release=bool(release))
         if missing:
             raise LabError("\n".join(missing))
+        if release:
+            roots.make(release)
         state = State(self.root, name)
         if not state.alive():
             self.down(name)

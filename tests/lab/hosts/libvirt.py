@@ -45,6 +45,8 @@ def configure(root: Path) -> None:
     Also puts the firmware of idle domains in its place.
     """
     (root / firmware.PATH).write_bytes(firmware.image())
+    # Of the package; without it, newer libvirt has no place for a key of its own, and does not start
+    (root / "var/lib/libvirt/secrets").mkdir(mode=0o700, exist_ok=True)
     etc = root / "etc/libvirt"
     for name in ("hooks", "qemu", "secrets", "storage"):
         shutil.rmtree(etc / name, ignore_errors=True)

@@ -54,7 +54,7 @@ def scratch(state: State) -> Path:
     return place
 
 
-def overlay(lower: str, place: Path, target: str | Path) -> Path:
+def overlay(lower: str | Path, place: Path, target: str | Path) -> Path:
     """A copy of `lower` at `target` that is written to `place`. Returns the directory of what differs."""
     upper, work = place / "upper", place / "work"
     upper.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,9 @@ def state_root() -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a host was asked to be. `overrides` are KEY=VALUE for the emulator's profile."""
+    """What a host was asked to be. `overrides` are KEY=VALUE for the emulator's profile. `release` is of Debian; None
+    means the machine's own root.
+    """
 
     name: str
     full: bool = False
@@ -40,6 +42,7 @@ class Settings:
     libvirt: bool = True
     profile: str | None = None
     overrides: tuple[str, ...] = ()
+    release: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,10 +59,22 @@ def test_the_path_may_stand_before_or_after_the_verb(words):
     assert parsed("status").resctrl_path == "/sys/fs/resctrl"
 
 
+@pytest.mark.parametrize("words", [("--source", "processes", "status"), ("status", "--source", "processes")])
+def test_the_source_may_stand_before_or_after_the_verb(words):
+    assert parsed(*words).source == "processes"
+
+
+@pytest.mark.parametrize("source", ["libvirt", "processes"])
+def test_where_nothing_is_said_the_source_is_the_hosts(source):
+    assert parser(source).parse_args(["status"]).source == source
+    assert parsed("status").source == "libvirt"
+
+
 @pytest.mark.parametrize(
     "words",
     [
         (),
+        ("status", "--source", "xen"),
         ("enabel", "vm3"),
         ("enable",),
         ("disable", "vm3", "--scope", "domain"),
@@ -115,7 +127,7 @@ def manual_fixture(files):
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_man_page_has_every_verb_with_its_options(manual, verb):
     (entry,) = re.findall(rf"^\.TP\n\.BR? {verb}(.*)$", manual, re.MULTILINE)
-    assert set(re.findall(r"--[a-z-]+", entry)) == VERBS[verb] - {"--help", "--resctrl-path"}
+    assert set(re.findall(r"--[a-z-]+", entry)) == VERBS[verb] - {"--help", "--resctrl-path", "--source"}
 
 
 def test_the_man_page_explains_every_option_and_no_other(manual):
@@ -151,7 +163,7 @@ def complete_fixture(files):
 def test_bash_offers_the_verbs(complete):
     assert complete("") == set(VERBS)
     assert complete("e") == {"enable", "enforce"}
-    assert complete("--resctrl-path", "/x", "en") == {"enable", "enforce"}
+    assert complete("--resctrl-path", "/x", "--source", "processes", "en") == {"enable", "enforce"}
 
 
 def test_bash_offers_the_options_of_the_command_itself(complete):
@@ -165,7 +177,7 @@ def test_bash_offers_the_options_of_a_verb(complete, verb):
 
 
 def test_bash_offers_what_an_option_can_be(complete):
-    for verb, option in (("top", "--sort"), ("enable", "--scope")):
+    for verb, option in (("top", "--sort"), ("enable", "--scope"), ("status", "--source")):
         (action,) = (one for one in verbs_of(parser())[verb]._actions if option in one.option_strings)
         assert complete(verb, option, "") == set(action.choices)
     assert complete("stats", "--interval", "") == set()

@@ -81,7 +81,14 @@ def counted(name, occupancy, number=1, watts=None):
 
 
 def live(window, names=("vm1", "vm2"), **options):
-    asked = {"resctrl_path": "/nowhere", "domain": None, "interval": 3600.0, "sort": "cache", **options}
+    asked = {
+        "resctrl_path": "/nowhere",
+        "source": "libvirt",
+        "domain": None,
+        "interval": 3600.0,
+        "sort": "cache",
+        **options,
+    }
     one = screen.Live(argparse.Namespace(**asked), window)
     # The larger the number, the larger the occupancy; and at the end the whole host
     one.counted = [counted(name, number, number) for number, name in enumerate([*names, ""])]

@@ -12,6 +12,8 @@ import re
 import pytest
 import yaml
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell import metrics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.exposition import Family
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.specs import files, options_of
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -66,9 +68,19 @@ def test_the_readme_of_a_role_has_every_variable_with_its_default(name):
 def test_the_defaults_of_a_role_are_those_of_its_specification(name):
     own = yaml.safe_load((ROOT / name / "defaults/main.yml").read_text())
     specified = {key: one["default"] for key, one in options_of(name).items() if "default" in one}
-    # Both roles have this one, and neither may call it its own
-    assert specified.pop("resctrl_path") == "/sys/fs/resctrl"
+    # Several roles have this one, and none may call it its own
+    assert specified.pop("resctrl_path", "/sys/fs/resctrl") == "/sys/fs/resctrl"
     assert own == specified
+
+
+def test_the_page_of_the_metrics_has_every_series_and_every_rule():
+    page = (ROOT / "docs/metrics.md").read_text()
+    series = {value.name for value in vars(metrics).values() if isinstance(value, Family)}
+    rules = set(re.findall(r"- (?:record|alert): (.+)", (ROOT / "roles/resctrl_rules/templates/rules.yml.j2").read_text()))
+    telemetry = {f"libvirt_domain_{name}_total" for name, _ in metrics._TELEMETRY.values()}
+    assert len(series) > 10
+    assert len(telemetry) > 1
+    assert {name for name in series | telemetry | rules if not re.search(rf"(`|### ){re.escape(name)}\b", page)} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

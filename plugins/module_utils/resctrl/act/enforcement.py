@@ -9,7 +9,7 @@ import typing as t
 
 from .. import errors
 from ..decide.outcome import Outcome, Result, result_of
-from ..decide.planning import CREATE, REMOVE, Operation, Plan, plan, simulate
+from ..decide.planning import CREATE, REMOVE, Operation, Plan, plan
 from ..decide.snapshot import Snapshot
 from ..decide.wish import Wish, Wishes
 from ..errors import ResctrlError
@@ -73,8 +73,9 @@ class Enforcement:
         # For each domain for which the kernel refused a step, why: it would refuse it again
         self.refused: dict[str, ResctrlError] = {}
         self.done: list[Operation] = []
-        # No more RMIDs than that can be had: the kernel has said so
+        # No more RMIDs than that can be had, and no bandwidth counter on these caches: the kernel has said so
         self.most_rmids: int | None = None
+        self.full_caches: set[int] = set()
         self.before = Snapshot()
 
     def outcome(self, check: bool = False) -> Outcome:
@@ -139,6 +140,8 @@ class Enforcement:
 
     def _predict(self) -> tuple[Snapshot, t.Mapping[str, ResctrlError]]:
         """What _converge would lead to, without doing it."""
+        from ..decide.simulation import simulate
+
         self.before, planned = self._look()
         self.done = list(planned.operations)
         return simulate(self.before, planned.operations), planned.failures
@@ -172,7 +175,7 @@ class Enforcement:
         return {uuid for uuid in starting & self.needed if self.wishes.enables(uuid)}
 
     def _snapshot(self) -> Snapshot:
-        return self.host.look(self.selected, self.known, self.wishes.whole, self.most_rmids)
+        return self.host.look(self.selected, self.known, self.wishes.whole, self.most_rmids, self.full_caches)
 
     def _look(self) -> tuple[Snapshot, Plan]:
         """What there is, and what is to be done for those for whom the kernel has not refused it."""
@@ -197,6 +200,9 @@ class Enforcement:
                 # The numbers said that there is one. Another plan is needed, with no more than there are.
                 self._give_back([*self.done, *done])
                 return {}
+            except errors.CountersExhausted:
+                # So did these. A domain without a counter is monitored all the same
+                self.full_caches.add(step.cache)
             except ResctrlError as exc:
                 stopped[step.uuid] = exc
             else:

@@ -7,7 +7,7 @@ import collections
 import typing as t
 
 from .. import errors
-from ..decide.planning import ASSIGN, CREATE, REMOVE, Operation
+from ..decide.planning import ASSIGN, COUNT, CREATE, REMOVE, UNCOUNT, Operation
 from ..decide.status import named
 from ..kernel.groups import LEAVING, group_for
 
@@ -18,11 +18,15 @@ if t.TYPE_CHECKING:
 
 
 def perform(host: Host, step: Operation) -> None:
-    """Carry out one operation. Raises RmidsExhausted, RmidsInLimbo, Moved, Refused, Unreadable."""
+    """Carry out one operation. Raises RmidsExhausted, RmidsInLimbo, CountersExhausted, Moved, Refused, Unreadable."""
     if step.kind == CREATE:
         host.resctrl.changes.create(step.group)
     elif step.kind == REMOVE:
         host.resctrl.changes.remove(step.group)
+    elif step.kind == COUNT:
+        host.resctrl.changes.count(step.group, step.event, step.cache)
+    elif step.kind == UNCOUNT:
+        host.resctrl.changes.uncount(step.group, step.event, step.cache)
     elif _is_still_right(host, step):
         host.resctrl.changes.assign(step.group, step.tid)
     else:
@@ -59,10 +63,22 @@ def _said(steps: t.Sequence[Operation], process: Process | None) -> str:
         sentences.append(f"{'Now counted' if created else 'Repaired, now counted too'}: {_threads(entered, process)}")
     if left:
         sentences.append(f"No longer counted: {_others(left)}")
+    sentences += _of_counters(steps)
     if not sentences:
         removed = sorted({step.group.path for step in steps if step.kind == REMOVE})
         sentences.append(f"Removed {', '.join(removed)}" if removed else "Made its group")
     return "; ".join(sentences)
+
+
+def _of_counters(steps: t.Iterable[Operation]) -> list[str]:
+    """Where the domain has got bandwidth counters, and where it has lost some."""
+    words = {COUNT: "Memory bandwidth is counted", UNCOUNT: "Memory bandwidth is no longer counted"}
+    sentences = []
+    for kind, said in words.items():
+        caches = sorted({step.cache for step in steps if step.kind == kind})
+        if caches:
+            sentences.append(f"{said} on L3 cache {', '.join(map(str, caches))}")
+    return sentences
 
 
 def _leaves(step: Operation) -> bool:

@@ -31,6 +31,8 @@ _QUIET = 1.0
 _NOTICE = 0.02
 # A run ends after this many looks: what changes meanwhile starts another
 _MOST_LOOKS = 60
+# So many looks, one a second, wait for a domain that is starting: not every manager writes a file when it is up
+_LOOKS_AT_A_START = 10
 
 # What the agent notes; gone after a reboot: which lasting troubles it has reported, and how its last run ended
 MEMORY = "/run/kvmops-resctrl/said.json"
@@ -68,7 +70,8 @@ def keep_up(
     clock: t.Callable[[], float] = time.time,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> list[Outcome]:
-    """Look, and look again after each change until there is quiet. The first look is at once.
+    """Look, and look again after each change until there is quiet, and while a domain is starting. The first look is at
+    once.
 
     `changed_at` is the time of the last change in nanoseconds, of the same clock. If that is long ago, there is quiet.
     """
@@ -79,12 +82,24 @@ def keep_up(
         if len(outcomes) >= _MOST_LOOKS:
             return outcomes
         if len(outcomes) >= _LOOKS_AT_ONCE:
-            sleep(min(max(0.0, began + _LOOK_EVERY - clock()), _LOOK_EVERY))
+            sleep(_rest(began, clock()))
         while changed_at() == seen:
             # Whoever sets the clock back need not be waited for
             if not 0 <= clock() - seen / 1e9 < _QUIET:
-                return outcomes
+                if not _starts(outcomes[-1]) or len(outcomes) >= _LOOKS_AT_A_START:
+                    return outcomes
+                sleep(_rest(began, clock()))
+                break
             sleep(_NOTICE)
+
+
+def _rest(began: float, now: float) -> float:
+    """How long to wait for the next look, if the last one began then."""
+    return min(max(0.0, began + _LOOK_EVERY - now), _LOOK_EVERY)
+
+
+def _starts(outcome: Outcome) -> bool:
+    return any(isinstance(exc, errors.DomainStarting) for exc in outcome.after.absent.values())
 
 
 def enforce_policy(host: Host, directory: str = DIRECTORY, *, check: bool = False) -> Outcome:

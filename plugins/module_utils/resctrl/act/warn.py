@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..observe.bandwidth import caches_without_counter
-
 if t.TYPE_CHECKING:
     from ..decide.outcome import Result
     from ..decide.snapshot import Snapshot
@@ -29,7 +27,7 @@ def warnings_of(
                 f"it is forced by {status.forced_by} in its XML"
             )
         warnings += _of_cpu_groups(host, status, after)
-        warnings += _of_counters(host, status)
+        warnings += _of_counters(status, wishes)
     return [*warnings, *after.warnings, *_of_unjudged(host, after)]
 
 
@@ -46,14 +44,14 @@ def _of_cpu_groups(host: Host, status: DomainStatus, after: Snapshot) -> list[st
     ]
 
 
-def _of_counters(host: Host, status: DomainStatus) -> list[str]:
-    caches = caches_without_counter(host.resctrl, status.groups)
-    if not caches:
+def _of_counters(status: DomainStatus, wishes: Wishes) -> list[str]:
+    wish = wishes.of.get(status.domain.uuid)
+    if not status.without_bandwidth or (wish and wish.bandwidth is False):
         return []
-    where = ", ".join(map(str, caches))
+    where = ", ".join(map(str, status.without_bandwidth))
     return [
         f"Domain '{status.domain.name}' is monitored without memory bandwidth on L3 cache {where}: no bandwidth "
-        "counter was free there. Disable another domain, then disable this one and enable it again"
+        "counter is free there. Disable another domain, or take its counters back (bandwidth=false), and run again"
     ]
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from .. import errors
@@ -17,15 +16,21 @@ if t.TYPE_CHECKING:
 CREATE = "create"
 ASSIGN = "assign"
 REMOVE = "remove"
+COUNT = "count"
+UNCOUNT = "uncount"
 
 
 class Operation(t.NamedTuple):
-    """One step: create or remove a group of ours, or assign the thread `tid` of the process `pid` to one."""
+    """One step: create or remove a group of ours, assign the thread `tid` of the process `pid` to one, or give it a
+    bandwidth counter for an event on an L3 cache (COUNT), or take it back.
+    """
 
     kind: str
     group: Group
     tid: int = 0
     pid: int = 0
+    event: str = ""
+    cache: int = 0
 
     @property
     def uuid(self) -> str:
@@ -64,7 +69,19 @@ def plan(snapshot: Snapshot, wishes: Wishes) -> Plan:
     steps = [*removals, *moves]
     room = snapshot.free_rmids - wishes.reserve + sum((step.kind == REMOVE) - (step.kind == CREATE) for step in steps)
     departures, kept_too_much = _departures(snapshot, wanted, {step.tid for step in moves}, room)
-    return Plan((*steps, *departures), {**denied, **failures, **kept_too_much})
+    steps += [*departures, *_counters(snapshot, steps, wishes)]
+    return Plan(tuple(steps), {**denied, **failures, **kept_too_much})
+
+
+def _counters(snapshot: Snapshot, steps: t.Iterable[Operation], wishes: Wishes) -> list[Operation]:
+    """Who gets a bandwidth counter when the groups are there."""
+    if snapshot.bandwidth is None:
+        return []
+    # Not above: few hosts have such counters, and what is imported is compiled on every run
+    from .counting import counter_steps
+    from .simulation import simulate
+
+    return counter_steps(simulate(snapshot, steps), wishes)
 
 
 _Wanted = t.Dict[str, t.Dict[Group, t.List[int]]]
@@ -167,32 +184,4 @@ def _shortage(
     return errors.RmidsExhausted(
         f"Out of RMIDs: {needed} needed, {free} free of {total} (held by: {snapshot.holders()})",
         hint="Nothing was changed. Disable other domains, remove groups that nobody needs, or name fewer domains",
-    )
-
-
-def simulate(snapshot: Snapshot, operations: t.Iterable[Operation]) -> Snapshot:
-    """The snapshot that the operations would lead to, by the kernel's rules: check mode's and diff mode's "after"."""
-    groups, members = set(snapshot.groups), dict(snapshot.members)
-    location = dict(snapshot.location)
-    for step in operations:
-        if step.kind == CREATE:
-            groups.add(step.group)
-            members[step.group] = frozenset()
-        elif step.kind == REMOVE:
-            groups.discard(step.group)
-            for tid in members.pop(step.group, frozenset()):
-                location[tid] = step.group.parent
-        else:
-            previous = location.get(step.tid, step.group.parent)
-            if previous in members:
-                members[previous] = members[previous] - {step.tid}
-            members[step.group] = members[step.group] | {step.tid}
-            location[step.tid] = step.group
-    return dataclasses.replace(
-        snapshot,
-        location=location,
-        groups=frozenset(groups),
-        members=members,
-        stale=snapshot.stale & frozenset(members),
-        unjudged=snapshot.unjudged & frozenset(members),
     )

@@ -13,6 +13,7 @@ from ..kernel.groups import LIBVIRT, ROOT, Group, owner_of
 if t.TYPE_CHECKING:
     from ..errors import ResctrlError
     from ..vms.domain import Domain, Process
+    from .counting import Bandwidth
 
 
 class Running(t.NamedTuple):
@@ -38,6 +39,7 @@ class Snapshot:
     `machines`: libvirt's machine names of all domains that run.
     `cpu_groups`: for a domain (by UUID) the groups of others that count the CPUs that its threads may run on.
     `throttles`: resctrl is mounted with mba_MBps, which throttles a group by the bandwidth that it counts.
+    `bandwidth`: the bandwidth counters; None where every group counts bandwidth without one.
     `warnings`: what could not be looked at, a sentence each.
     """
 
@@ -53,6 +55,7 @@ class Snapshot:
     machines: frozenset[str] = frozenset()
     cpu_groups: t.Mapping[str, tuple[Group, ...]] = dataclasses.field(default_factory=dict)
     throttles: bool = False
+    bandwidth: Bandwidth | None = None
     warnings: tuple[str, ...] = ()
 
     def group_of(self, tid: int) -> Group:

@@ -26,6 +26,7 @@ class DomainStatus(t.NamedTuple):
     `counted`: group -> ids of the vCPUs that it counts.
     `uncounted`: ids of the vCPUs that no group of ours or libvirt's counts.
     `gone`: libvirt lists the domain as running, but its process is not there.  `starting`: not yet.
+    `without_bandwidth`: the L3 caches on which it has no bandwidth counter, so that its memory bandwidth is not known.
     `unseen`: its process cannot be seen from here, so that nothing is known of it.
     """
 
@@ -38,6 +39,7 @@ class DomainStatus(t.NamedTuple):
     gone: bool = False
     starting: bool = False
     unseen: bool = False
+    without_bandwidth: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
@@ -73,7 +75,10 @@ def status_of(domain: Domain, snapshot: Snapshot) -> DomainStatus:
     populated = {group for group in ours if snapshot.members[group] & process.threads}
     groups = tuple(sorted(populated | set(counted)))
     forced_by = process.tuning or (CACHETUNE if any(group not in ours for group in groups) else None)
-    return DomainStatus(domain, bool(groups or forced_by), forced_by, groups, counted, uncounted)
+    lacking = snapshot.bandwidth.lacking(groups) if snapshot.bandwidth else ()
+    return DomainStatus(
+        domain, bool(groups or forced_by), forced_by, groups, counted, uncounted, without_bandwidth=lacking
+    )
 
 
 def named(vcpus: t.Sequence[int]) -> str:

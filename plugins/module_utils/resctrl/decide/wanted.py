@@ -21,10 +21,7 @@ def wanted_groups(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Grou
     process, domain = running.process, running.domain
     scope = process.threads if wish.whole_process else process.vcpus.values()
     if not scope:
-        raise errors.NoVcpuThreads(
-            f"Domain '{domain.name}' has no threads for its vCPUs",
-            hint="It runs them all in one thread: monitor the whole process (scope=domain)",
-        )
+        raise _no_vcpus(running)
     wanted: dict[Group, list[int]] = {}
     for tid in sorted(scope):
         group = snapshot.group_of(tid)
@@ -36,6 +33,20 @@ def wanted_groups(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Grou
             _check_throttling(running, snapshot)
         wanted.setdefault(group_for(domain.uuid, group), []).append(tid)
     return wanted
+
+
+def _no_vcpus(running: Running) -> errors.NoVcpuThreads:
+    name, process = running.domain.name, running.process
+    if process.unnamed:
+        return errors.NoVcpuThreads(
+            f"It cannot be told which threads of domain '{name}' (process {process.pid}) run its vCPUs: its QEMU was "
+            "started without debug-threads=on, so its threads have no telling names",
+            hint="Monitor the whole process (scope=domain), or have QEMU started with '-name NAME,debug-threads=on'",
+        )
+    return errors.NoVcpuThreads(
+        f"Domain '{name}' has no threads for its vCPUs",
+        hint="It runs them all in one thread: monitor the whole process (scope=domain)",
+    )
 
 
 def _foreign(running: Running, tid: int, group: Group, snapshot: Snapshot) -> errors.ForeignGroup:

@@ -6,6 +6,9 @@ from __future__ import annotations
 import types
 import typing as t
 
+# What can be said of `bandwidth` below
+BANDWIDTHS = {"true": True, "false": False, "auto": None}
+
 
 class Wish(t.NamedTuple):
     """What is wished for a domain.
@@ -14,6 +17,7 @@ class Wish(t.NamedTuple):
     `takeover`: take threads out of somebody else's MON groups (never out of libvirt's).
     `leave_cpu_group`: move threads even where that ends the throttling by their CPU's group (mba_MBps).
     `priority`: who is monitored where not all can be; the highest first.
+    `bandwidth`: whether it is worth a bandwidth counter where these are scarce; None: if one is left.
     """
 
     enabled: bool = True
@@ -21,6 +25,7 @@ class Wish(t.NamedTuple):
     takeover: bool = False
     leave_cpu_group: bool = False
     priority: int = 0
+    bandwidth: bool | None = None
 
 
 class Wishes(t.NamedTuple):

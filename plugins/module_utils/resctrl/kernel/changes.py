@@ -63,13 +63,31 @@ class Changes:
         if tid <= 0:
             raise ValueError(f"not a thread id: {tid}")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(descriptor, b"%d\n" % tid)
-            finally:
-                os.close(descriptor)
+            _write_line(path, str(tid))
         except OSError as exc:
             raise self._refusal(exc, f"move thread {tid}", path) from exc
+
+    def count(self, group: Group, event: str, cache: int) -> None:
+        """Give a group of ours a bandwidth counter for an event on an L3 cache (AMD ABMC, Arm MPAM).
+
+        Raises CountersExhausted (ENOSPC), Moved (the group is gone, or counters are not assigned any more), Refused.
+        """
+        self._write_assignment(group, f"{event}:{cache}=e")
+
+    def uncount(self, group: Group, event: str, cache: int) -> None:
+        """Take it back. Raises Moved, Refused."""
+        self._write_assignment(group, f"{event}:{cache}=_")
+
+    def _write_assignment(self, group: Group, text: str) -> None:
+        path = os.path.join(self._own(group), "mbm_L3_assignments")
+        try:
+            _write_line(path, text)
+        except OSError as exc:
+            error = self._refusal(exc, f"write {text}", path)
+            if exc.errno == errno.ENOSPC:
+                hint = "Take the counter of another domain back (bandwidth=false)"
+                raise errors.CountersExhausted(error.message, path=path, hint=hint) from exc
+            raise error from exc
 
     def _own(self, group: Group) -> str:
         if not group.uuid or "/" in group.ctrl:
@@ -123,3 +141,12 @@ class Changes:
             yield
         finally:
             os.close(descriptor)
+
+
+def _write_line(path: str, text: str) -> None:
+    """One line in one write(2). Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, f"{text}\n".encode("ascii"))
+    finally:
+        os.close(descriptor)

@@ -91,6 +91,11 @@ def bandwidth_counters(resctrl: Resctrl) -> dict[int, Counters]:
     return {cache: Counters(number, free.get(cache, 0)) for cache, number in total.items()}
 
 
+def assigns_on_mkdir(resctrl: Resctrl) -> bool:
+    """Whether a new group gets bandwidth counters if some are left."""
+    return _read(resctrl, "L3_MON/mbm_assign_on_mkdir").strip() == "1"
+
+
 def configurations(resctrl: Resctrl) -> dict[str, dict[int, str]]:
     """Event -> L3 cache id -> what it is configured to count there, in the kernel's words; where it can be changed.
 

@@ -14,6 +14,7 @@ from ..kernel.filesystem import Resctrl
 from ..kernel.info import num_rmids
 from ..vms.domain import Selected, machine_name, select, unmatched
 from ..vms.processes import Processes
+from .bandwidth import bandwidth_of
 from .cpu_groups import groups_of_cpus
 from .location import locate
 
@@ -22,6 +23,12 @@ if t.TYPE_CHECKING:
     from ..vms.domain import Domain
     from ..vms.source import Source
     from .location import Location
+
+
+# Where domains come from, in the modules' and the command's words
+LIBVIRT = "libvirt"
+PROCESSES = "processes"
+SOURCES = (LIBVIRT, PROCESSES)
 
 
 class Host:
@@ -48,17 +55,32 @@ class Host:
         resctrl = Resctrl(resctrl_path)
         return cls(Files(Processes(), lambda: resctrl.sees_every_thread), resctrl)
 
+    @classmethod
+    def of_processes(cls, resctrl_path: str) -> Host:
+        """This host, as its QEMU processes tell of it; whoever manages them is not asked."""
+        from ..vms.qemu import Qemu
+
+        resctrl = Resctrl(resctrl_path)
+        return cls(Qemu(Processes(), lambda: resctrl.sees_every_thread), resctrl)
+
+    @classmethod
+    def of_source(cls, source: str, uri: str, resctrl_path: str) -> Host:
+        """This host, as a module is told to look at it: by libvirt's daemon, or by its processes."""
+        return cls.of_processes(resctrl_path) if source == PROCESSES else cls.of_libvirt(uri, resctrl_path)
+
     def look(
         self,
         selected: t.Sequence[Selected],
         known: t.Sequence[Domain],
         whole: t.Container[str] = (),
         most_rmids: int | None = None,
+        full_caches: t.Container[int] = (),
     ) -> Snapshot:
         """A snapshot for the selected domains; `known` are all of libvirt's.
 
         `whole`: the UUIDs of those of which every thread is in question, not only the vCPUs'.
         `most_rmids`: no more RMIDs than that can be had, since the kernel has just refused another.
+        `full_caches`: the L3 caches on which it has just refused a bandwidth counter.
         Raises Unreadable.
         """
         self.source.look()
@@ -82,6 +104,7 @@ class Host:
             machines=frozenset(machine_name(domain, self.source.driver) for domain in known if domain.active),
             cpu_groups=groups_of_cpus(self.resctrl, self.source.processes, running, location),
             throttles=mount is not None and mount.throttles,
+            bandwidth=bandwidth_of(self.resctrl, _counting(location), full_caches),
             warnings=tuple(location.warnings),
         )
 
@@ -131,6 +154,12 @@ class Host:
         if not self.source.sees_all() or not all(processes.is_there(tid) for tid in tids):
             return None
         return False
+
+
+def _counting(location: Location) -> set[Group]:
+    """The groups of ours, and those that count the domains in question; a CTRL_MON group counts for those in it."""
+    others = {one for group in location.of.values() for one in (group, group.parent) if one.path}
+    return others | set(location.members)
 
 
 def _turn(seconds: float) -> int:

@@ -22,6 +22,7 @@ def describe_domain(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
     return {
         "name": result.name,
         "uuid": status.domain.uuid or None,
+        "uuid_made": status.domain.uuid_made,
         "active": status.domain.active,
         "status": status.text if result.status else None,
         "enabled": status.enabled,
@@ -33,6 +34,7 @@ def describe_domain(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
         "code": error.code if error else None,
         "groups": [resctrl.path(group) for group in status.groups],
         "vcpus": describe_vcpus(status),
+        "without_bandwidth": list(status.without_bandwidth),
     }
 
 

@@ -10,6 +10,7 @@ from ..errors import Unreadable
 from ..kernel.configured import Configurations, changed, file_of, in_words, is_default, kinds_of
 from ..kernel.counters import cache_directories
 from ..kernel.events import BANDWIDTH, L3, OCCUPANCY
+from ..kernel.groups import ROOT
 from ..kernel.info import (
     assign_mode,
     bandwidth_counters,
@@ -21,12 +22,14 @@ from ..kernel.info import (
     max_threshold_occupancy,
 )
 from ..kernel.preflight import missing_monitoring
-from ..observe.bandwidth import caches_without_counter
+from ..observe.bandwidth import bandwidth_of
 from ..observe.cpu_groups import damage
 
 if t.TYPE_CHECKING:
     from ..act.declared import Declared
+    from ..decide.counting import Bandwidth
     from ..decide.outcome import Outcome
+    from ..decide.snapshot import Snapshot
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
 
@@ -128,7 +131,7 @@ def _of_counters(resctrl: Resctrl, outcome: Outcome) -> list[str]:
             f"No bandwidth counter is free on L3 cache {', '.join(full)}: a domain that is enabled now is monitored "
             "without memory bandwidth there"
         )
-    without = [one.domain.name for one in outcome.statuses if caches_without_counter(resctrl, one.groups)]
+    without = [one.domain.name for one in outcome.statuses if one.without_bandwidth]
     if without:
         found.append(
             f"These monitored domains have no bandwidth counter: {', '.join(without)}. Their cache occupancy "
@@ -172,11 +175,36 @@ def describe_host(
         },
         "caches": [{"id": cache, "size": sizes.get(cache)} for cache in caches],
         "mbm_assign_mode": assign_mode(resctrl),
-        "counters": [
-            {"cache": cache, "total": one.total, "free": one.free} for cache, one in bandwidth_counters(resctrl).items()
-        ],
+        "counters": _counters(resctrl, snapshot),
         "problems": problems(resctrl, outcome, declared, configured),
     }
+
+
+def _counters(resctrl: Resctrl, snapshot: Snapshot) -> list[dict[str, t.Any]]:
+    """The bandwidth counters of each cache, and who has them; empty where groups need none."""
+    bandwidth = bandwidth_of(resctrl, [ROOT, *snapshot.groups])
+    if bandwidth is None:
+        return []
+    return [
+        {"cache": cache, "total": one.total, "free": one.free, "held_by": _holders(resctrl, snapshot, bandwidth, cache)}
+        for cache, one in bandwidth_counters(resctrl).items()
+    ]
+
+
+def _holders(resctrl: Resctrl, snapshot: Snapshot, bandwidth: Bandwidth, cache: int) -> list[dict[str, t.Any]]:
+    held: dict[str, list[tuple[Group, int]]] = {}
+    for group, counters in sorted(bandwidth.assigned.items()):
+        number = sum(one == cache for _event, one in counters)
+        if number:
+            held.setdefault(snapshot.owner(group), []).append((group, number))
+    return [
+        {
+            "owner": owner,
+            "counters": sum(number for _group, number in groups),
+            "groups": [{"path": resctrl.path(group), "counters": number} for group, number in groups],
+        }
+        for owner, groups in sorted(held.items())
+    ]
 
 
 def _configuration(configured: Configurations, event: str, caches: t.Collection[int]) -> list[dict[str, t.Any]] | None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libvirt's domains: what is known of each, and which of them a task asks for. Pure."""
+"""Domains: what is known of each, and which of them a task asks for. Pure."""
 
 from __future__ import annotations
 
+import collections
 import fnmatch
 import re
 import typing as t
@@ -16,15 +17,19 @@ _MACHINE_NAME = 64
 
 
 class Domain(t.NamedTuple):
-    """A domain as libvirt lists it. `uuid` is in canonical form (lower case, with dashes).
+    """A domain as its source lists it. `uuid` is in canonical form (lower case, with dashes).
 
     `id` is libvirt's number of a running domain, another one after each start; 0 of one that is shut off.
+    `number` is the one by which its manager knows it, such as Proxmox VE's 100; "" without one.
+    `uuid_made`: it has no UUID of its own, and this one was made of what else identifies it.
     """
 
     name: str
     uuid: str
     active: bool
     id: int = 0
+    number: str = ""
+    uuid_made: bool = False
 
 
 class Process(t.NamedTuple):
@@ -32,16 +37,18 @@ class Process(t.NamedTuple):
 
     `vcpus` maps a vCPU's id to its thread, `threads` are all threads of the process. `tuning` is cachetune, memorytune
     or energytune where the live XML has such an element with a group behind it, else None.
+    `unnamed`: its threads have no telling names, so which of them run vCPUs is not known, and `vcpus` is empty.
     """
 
     pid: int
     vcpus: t.Mapping[int, int]
     threads: frozenset[int]
     tuning: str | None = None
+    unnamed: bool = False
 
 
 class Selected(t.NamedTuple):
-    """What one entry of a task's list of names stands for; `domain` is None where libvirt knows no such domain.
+    """What one entry of a task's list of names stands for; `domain` is None where there is no such domain.
 
     `by_name`: the entry names this domain and no other. A pattern stands for whatever runs.
     `nearest`: the name of a domain that may have been meant instead of one that there is not; "" for none.
@@ -57,15 +64,21 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
     """What a list of names, UUIDs and shell patterns stands for, in the order asked, each domain once.
 
     A name wins over a UUID, a UUID over a pattern; patterns (with *, ? or [) select running domains only and may match
-    none. A name or UUID that libvirt does not know gives an entry without a domain.
+    none. A name or UUID that the source does not know gives an entry without a domain.
+    A manager's number stands for a domain like a name does. Only libvirt makes sure that a name is of one domain; of
+    another source a name stands for all that have it.
     """
-    by_name = {domain.name: domain for domain in domains}
-    by_uuid = {domain.uuid: domain for domain in domains}
+    by_name: dict[str, list[Domain]] = {}
+    for domain in domains:
+        for name in sorted({domain.name, domain.number} - {""}):
+            by_name.setdefault(name, []).append(domain)
+    by_uuid = {domain.uuid: [domain] for domain in domains}
     selected: dict[str, Selected] = {}
     for word in _trimmed(asked, by_name):
-        domain = by_name.get(word) or by_uuid.get(canonical_uuid(word))
-        if domain is not None:
-            selected.setdefault(domain.uuid, Selected(word, domain))
+        named = by_name.get(word) or by_uuid.get(canonical_uuid(word))
+        if named:
+            for one in named:
+                selected.setdefault(one.uuid, Selected(word, one))
         elif is_pattern(word):
             for one in domains:
                 if one.active and fnmatch.fnmatchcase(one.name, word):
@@ -73,6 +86,12 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
         else:
             selected.setdefault(word, Selected(word, None, nearest=nearest(word, by_name)))
     return list(selected.values())
+
+
+def keys(domains: t.Sequence[Domain]) -> list[str]:
+    """What tells each of these domains from the others: its name, or its UUID where several have that name."""
+    names = collections.Counter(domain.name for domain in domains)
+    return [domain.name if names[domain.name] == 1 else domain.uuid for domain in domains]
 
 
 def _trimmed(asked: t.Iterable[str], names: t.Container[str]) -> list[str]:

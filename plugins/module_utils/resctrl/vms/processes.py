@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The processes of libvirt's domains, in /proc: whose a process is, and which of its threads run vCPUs."""
+"""The processes of domains, in /proc: whose a process is, and which of its threads run vCPUs."""
 
 from __future__ import annotations
 
 import os
 import re
+import typing as t
 
 from ..kernel.files import read_if_there
 
-# Names that QEMU gives its vCPU threads under libvirt (-name ...,debug-threads=on)
-_VCPU_COMM = re.compile(r"CPU ([0-9]+)/(?:KVM|TCG|HVF|DUMMY)\n?")
+# Names that QEMU gives its vCPU threads if it is told to (-name ...,debug-threads=on)
+_VCPU_COMM = re.compile(r"CPU ([0-9]+)/(?:KVM|TCG|HVF|DUMMY)")
 _TGID = re.compile(r"^Tgid:\s*([0-9]+)$", re.MULTILINE)
 
 
@@ -29,8 +30,29 @@ class Processes:
         return bool(read_if_there(f"{self.proc}/1/cmdline"))
 
     def runs(self, pid: int, uuid: str) -> bool:
-        """Whether the process `pid` (or a thread's) was started as the QEMU of that domain."""
-        return _uuid_of(self._words(pid)) == uuid
+        """Whether the process `pid` (or a thread's) was started as the QEMU of that domain, whoever started it."""
+        words = self.words(pid)
+        if not words or not uuid:
+            return False
+        return _uuid_of(words) == uuid or self.identity(pid, words) == uuid
+
+    def identity(self, pid: int, words: t.Sequence[str]) -> str:
+        """The UUID of a process (or a thread's) as of a QEMU, of which `words` are the command line.
+
+        Where they say nothing, it is one that the process has as long as it runs.
+        """
+        # Not above: libvirt's domains are told by less, and what is imported is compiled on every run
+        from .commandline import made_uuid, parse, uuid_of
+
+        return uuid_of(parse(words)) or made_uuid(f"process={self._start(pid)}")
+
+    def _start(self, pid: int) -> str:
+        """What no other process of this machine has, before or after a reboot."""
+        boot = read_if_there(f"{self.proc}/sys/kernel/random/boot_id").strip()
+        process = self.process_of(pid)
+        # proc(5): the 22nd field is when it started; the second is a name in parentheses, with anything in it
+        fields = read_if_there(f"{self.proc}/{process}/stat").rpartition(")")[2].split()
+        return f"{boot}/{process}/{fields[19] if len(fields) > 19 else ''}"
 
     def is_there(self, tid: int) -> bool:
         """Whether a thread can be seen at all."""
@@ -56,17 +78,25 @@ class Processes:
         if self._candidates is None:
             self._candidates = {}
             for pid in sorted(int(name) for name in os.listdir(self.proc) if name.isdigit()):
-                self._candidates.setdefault(_uuid_of(self._words(pid)), []).append(pid)
+                self._candidates.setdefault(_uuid_of(self.words(pid)), []).append(pid)
         return self._candidates.get(uuid, []) if uuid else []
 
     def vcpus_by_name(self, pid: int) -> dict[int, int]:
         """vCPU id -> thread, by the threads' names."""
+        return self.vcpus_in(self.names(pid))
+
+    def vcpus_in(self, names: t.Mapping[int, str]) -> dict[int, int]:
+        """vCPU id -> thread, of threads with these names."""
         vcpus = {}
-        for tid in self.threads(pid):
-            match = _VCPU_COMM.fullmatch(read_if_there(f"{self.proc}/{pid}/task/{tid}/comm"))
+        for tid, name in names.items():
+            match = _VCPU_COMM.fullmatch(name)
             if match:
                 vcpus[int(match.group(1))] = tid
         return vcpus
+
+    def names(self, pid: int) -> dict[int, str]:
+        """Thread -> its name, of all threads of a process."""
+        return {tid: read_if_there(f"{self.proc}/{pid}/task/{tid}/comm").rstrip("\n") for tid in self.threads(pid)}
 
     def allowed_cpus(self, pid: int, tid: int) -> str:
         """The list of CPUs that a thread may run on, as the kernel prints it; "" if the thread has ended."""
@@ -84,9 +114,10 @@ class Processes:
         fields = read_if_there(f"{self.proc}/{pid}/task/{tid}/schedstat").split()
         return (int(fields[0]) / 1e9, int(fields[1]) / 1e9) if len(fields) == 3 else None
 
-    def _words(self, pid: int) -> list[str]:
+    def words(self, pid: int) -> list[str]:
         """The command line of a process, empty if there is no such process."""
-        return read_if_there(f"{self.proc}/{pid}/cmdline").split("\0") if pid > 0 else []
+        line = read_if_there(f"{self.proc}/{pid}/cmdline") if pid > 0 else ""
+        return line.split("\0") if line else []
 
 
 def _uuid_of(words: list[str]) -> str:

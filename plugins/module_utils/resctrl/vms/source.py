@@ -65,7 +65,7 @@ class Source:
         if not vcpus or not threads.issuperset(vcpus.values()):
             vcpus = self.processes.vcpus_by_name(pid)
         if not vcpus and status.starting:
-            raise _starting(domain)
+            raise starting(domain)
         return Process(pid, dict(sorted(vcpus.items())), threads, status.tuning)
 
     def _pid(self, domain: Domain, status: Status) -> int:
@@ -92,7 +92,7 @@ class Source:
 
     def _absence(self, domain: Domain, status: Status) -> errors.ResctrlError:
         if status.starting and not status.pid:
-            return _starting(domain)
+            return starting(domain)
         if not self.sees_all():
             return errors.DomainUnseen(
                 f"The process of domain '{domain.name}' cannot be seen from here",
@@ -142,7 +142,8 @@ class Source:
         return self._parsed[path][1]
 
 
-def _starting(domain: Domain) -> errors.DomainStarting:
+def starting(domain: Domain) -> errors.DomainStarting:
+    """That a domain has no vCPUs yet."""
     return errors.DomainStarting(
         f"Domain '{domain.name}' is starting: its QEMU has no threads for vCPUs yet",
         hint="Run again when it is up",

@@ -11,7 +11,7 @@ import fnmatch
 import types
 import typing as t
 
-from ..decide.wish import Wish, Wishes
+from ..decide.wish import BANDWIDTHS, Wish, Wishes
 from ..vms.domain import canonical_uuid
 
 if t.TYPE_CHECKING:
@@ -20,19 +20,23 @@ if t.TYPE_CHECKING:
 _STATES = {"enabled": True, "disabled": False, "unmanaged": None}
 _SCOPES = {"vcpus": False, "domain": True}
 _KEYS = frozenset(("default", "domains", "reserve_rmids", "scope"))
-_KEYS_OF_A_RULE = frozenset(("name", "state", "priority"))
+_KEYS_OF_A_RULE = frozenset(("name", "state", "priority", "bandwidth"))
 
 
 class Rule(t.NamedTuple):
-    """What is declared for one name, UUID or shell pattern. `enabled` None: left as it is."""
+    """What is declared for one name, UUID or shell pattern.
+
+    `enabled` None: left as it is.  `bandwidth`: see decide/wish.py.
+    """
 
     name: str
     enabled: bool | None
     priority: int = 0
+    bandwidth: bool | None = None
 
     def names(self, domain: Domain) -> bool:
         """Whether the rule is for this domain and no other."""
-        return self.name == domain.name or canonical_uuid(self.name) == domain.uuid
+        return self.name in (domain.name, domain.number) or canonical_uuid(self.name) == domain.uuid
 
 
 class Policy(t.NamedTuple):
@@ -63,7 +67,8 @@ class Policy(t.NamedTuple):
         enabled = self.switches.get(domain.uuid, rule.enabled if rule else self.default)
         if enabled is None:
             return None
-        return Wish(enabled, self.whole_process, priority=rule.priority if rule else 0)
+        found = rule or Rule("", None)
+        return Wish(enabled, self.whole_process, priority=found.priority, bandwidth=found.bandwidth)
 
     def wishes(self, domains: t.Iterable[Domain]) -> Wishes:
         """The wishes for these domains, of those that are not left as they are."""
@@ -91,7 +96,12 @@ def _rule(one: t.Any) -> Rule:  # noqa: ANN401  # what a file holds
     if not isinstance(name, str) or not name:
         raise ValueError(f"a rule has no name: {one}")
     state = _choice(one.get("state", "enabled"), _STATES, f"state of '{name}'")
-    return Rule(name, state, _number(one.get("priority", 0), f"priority of '{name}'"))
+    priority = _number(one.get("priority", 0), f"priority of '{name}'")
+    return Rule(name, state, priority, _bandwidth(one.get("bandwidth", "auto"), f"bandwidth of '{name}'"))
+
+
+def _bandwidth(value: t.Any, what: str) -> bool | None:  # noqa: ANN401  # what a file holds
+    return value if isinstance(value, bool) else _choice(value, BANDWIDTHS, what)
 
 
 def _check_keys(content: t.Any, known: t.AbstractSet[str], what: str) -> None:  # noqa: ANN401  # what a file holds

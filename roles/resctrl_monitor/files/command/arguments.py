@@ -9,6 +9,7 @@ import argparse
 import typing as t
 
 from resctrl.kernel.filesystem import DEFAULT_PATH
+from resctrl.observe.host import LIBVIRT, SOURCES
 from resctrl.tell import table
 
 from . import screen, verbs
@@ -36,16 +37,17 @@ exit status:
 _Choices = t.Any  # argparse's own type has no public name
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser. What it returns has the verb to run as `run`."""
+def parser(source: str = LIBVIRT) -> argparse.ArgumentParser:
+    """The parser. What it returns has the verb to run as `run`. `source` is where domains come from unless told."""
     top_level = argparse.ArgumentParser(
         prog="resctrl-mon",
-        description="Cache and memory-bandwidth monitoring of this host's libvirt domains.",
+        description="Cache and memory-bandwidth monitoring of this host's virtual machines.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top_level.add_argument("--version", action="version", version=f"resctrl-mon {VERSION}")
     _add_path(top_level, DEFAULT_PATH)
+    _add_source(top_level, source)
     choices = top_level.add_subparsers(required=True, metavar="VERB")
     _add_status(choices)
     _add_stats(choices)
@@ -65,6 +67,7 @@ def _add_verb(
     verb: argparse.ArgumentParser = choices.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
     # Both before and after the verb. Where it is not given after the verb, what was given before it holds
     _add_path(verb, argparse.SUPPRESS)
+    _add_source(verb, argparse.SUPPRESS)
     verb.set_defaults(run=run)
     return verb
 
@@ -73,6 +76,11 @@ def _add_path(to: argparse.ArgumentParser, default: str) -> None:
     to.add_argument(
         "--resctrl-path", metavar="PATH", default=default, help=f"where resctrl is mounted ({DEFAULT_PATH})"
     )
+
+
+def _add_source(to: argparse.ArgumentParser, default: str) -> None:
+    what = "who tells which domains there are: libvirt's files, or the host's QEMU processes, whoever started them"
+    to.add_argument("--source", choices=SOURCES, default=default, help=what)
 
 
 def _add_status(choices: _Choices) -> None:
@@ -128,6 +136,12 @@ def _add_enable(choices: _Choices) -> None:
         help="count the vCPUs' threads, or every thread of the domain's process (%(default)s)",
     )
     enable.add_argument("--takeover", action="store_true", help="take threads out of other programs' monitoring groups")
+    enable.add_argument(
+        "--bandwidth",
+        choices=("auto", "true", "false"),
+        default="auto",
+        help="whether it is worth a bandwidth counter where these are scarce (%(default)s: if one is left)",
+    )
     enable.add_argument(
         "--leave-cpu-group",
         action="store_true",

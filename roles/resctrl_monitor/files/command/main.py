@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command resctrl-mon: the proposal's verbs for a host without Ansible, and the enforcement of its policy.
 
-Needs Python's standard library only, and asks libvirt nothing: what runs is told by its files and by /proc.
+Needs Python's standard library only, and asks libvirt nothing: what runs is told by its files and by /proc, or by /proc
+alone.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import sys
 import typing as t
 
 from resctrl.errors import ResctrlError
+from resctrl.observe.host import LIBVIRT
 
 from .arguments import parser
 from .say import fail
 
 
-def main(arguments: t.Sequence[str] | None = None) -> int:
-    """Run the command; the exit status, as --help tells it."""
+def main(arguments: t.Sequence[str] | None = None, source: str = LIBVIRT) -> int:
+    """Run the command; the exit status, as --help tells it. `source` is where domains come from unless told."""
     for stream in (sys.stdout, sys.stderr):
         # A domain's name may hold what the locale cannot say
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    options = parser().parse_args(arguments)
+    options = parser(source).parse_args(arguments)
     try:
         status = int(options.run(options))
         # Here, where it can still be noticed that nobody reads

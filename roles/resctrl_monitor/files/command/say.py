@@ -22,6 +22,7 @@ _OPTIONS = {
     "(scope=domain)": "(--scope domain)",
     "(takeover=true)": "(--takeover)",
     "(leave_cpu_group=true)": "(--leave-cpu-group)",
+    "(bandwidth=false)": "(--bandwidth false)",
     "Run as root (become: true)": "Run it as root",
 }
 

@@ -16,12 +16,13 @@ import typing as t
 from resctrl.errors import ResctrlError
 from resctrl.kernel.info import cache_sizes
 from resctrl.kernel.preflight import check_values
-from resctrl.observe.host import Host, query
+from resctrl.observe.host import query
 from resctrl.observe.sampling import Statistics, sample_all, statistics, whole_host
 from resctrl.tell import table
 from resctrl.tell.domains import describe_failures
 from resctrl.tell.text import cut, printable
 
+from .place import host_of
 from .say import fail_for, in_our_words, say, warn
 
 if t.TYPE_CHECKING:
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
     from resctrl.decide.outcome import Outcome
     from resctrl.decide.samples import Sample
     from resctrl.decide.status import DomainStatus
+    from resctrl.observe.host import Host
 
 # Where there is no terminal nothing is cut
 _WIDTH = 1000
@@ -40,7 +42,7 @@ _SENTENCES = 3
 
 def top(options: argparse.Namespace) -> int:
     """A live table on a terminal, else one table."""
-    host = Host.of_files(options.resctrl_path)
+    host = host_of(options)
     warn(check_values(host.resctrl))
     outcome = _query(host, options)
     warn(outcome.warnings)
@@ -127,7 +129,7 @@ class Live:
     def look(self, before: t.Mapping[str, Sample]) -> dict[str, Sample]:
         """What is counted now, and what is wrong; the samples by UUID. What goes wrong may be over at the next look."""
         # Another one each time: resctrl may be mounted or unmounted meanwhile
-        host = Host.of_files(self.options.resctrl_path)
+        host = host_of(self.options)
         self.counted, samples = [], {}
         try:
             self.sentences = check_values(host.resctrl)

@@ -12,21 +12,22 @@ from resctrl import errors
 from resctrl.act import collecting, upkeep
 from resctrl.act import switch as switching
 from resctrl.act.declared import declarations
-from resctrl.decide.wish import Wish
+from resctrl.decide.wish import BANDWIDTHS, Wish
 from resctrl.kernel.events import OCCUPANCY, TABLE
 from resctrl.kernel.filesystem import Resctrl
 from resctrl.kernel.preflight import check_values
-from resctrl.observe.host import Host, query
+from resctrl.observe.host import query
 from resctrl.observe.sampling import statistics
 from resctrl.tell import table
 from resctrl.tell.domains import describe_declared, describe_domain
 from resctrl.tell.exposition import exposition
 from resctrl.tell.metrics import host_facts, points
 from resctrl.tell.statistics import describe_statistics
-from resctrl.vms.files import changed_at
+from resctrl.vms.domain import keys
 from resctrl.wish.store import write_text
 
 from . import screen
+from .place import changes_of, host_of
 from .say import fail, fail_for, in_our_words, print_json, say, warn
 
 if t.TYPE_CHECKING:
@@ -34,10 +35,11 @@ if t.TYPE_CHECKING:
 
     from resctrl.act.declared import Declared
     from resctrl.decide.outcome import Outcome, Result
+    from resctrl.observe.host import Host
 
 
 def _query(options: argparse.Namespace) -> tuple[Host, Outcome]:
-    host = Host.of_files(options.resctrl_path)
+    host = host_of(options)
     outcome = query(host, [options.domain] if options.domain else None)
     warn([*outcome.warnings, *outcome.after.warnings])
     return host, outcome
@@ -81,7 +83,10 @@ def stats(options: argparse.Namespace) -> int:
     if options.table:
         return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
     sampled = statistics(host.resctrl, outcome.statuses, options.interval)
-    counted = {one.status.domain.name: describe_statistics(one, host.resctrl, outcome.after) for one in sampled}
+    counted = {
+        key: describe_statistics(one, host.resctrl, outcome.after)
+        for key, one in zip(keys([one.status.domain for one in sampled]), sampled)
+    }
     if options.json:
         print_json(counted)
     elif options.csv:
@@ -151,7 +156,14 @@ def _say_doubts(one: t.Mapping[str, t.Any]) -> None:
 
 def enable(options: argparse.Namespace) -> int:
     """Monitor domains."""
-    return _switch(options, Wish(True, options.scope == "domain", options.takeover, options.leave_cpu_group))
+    wish = Wish(
+        True,
+        options.scope == "domain",
+        options.takeover,
+        options.leave_cpu_group,
+        bandwidth=BANDWIDTHS[options.bandwidth],
+    )
+    return _switch(options, wish)
 
 
 def disable(options: argparse.Namespace) -> int:
@@ -160,7 +172,7 @@ def disable(options: argparse.Namespace) -> int:
 
 
 def _switch(options: argparse.Namespace, wish: Wish) -> int:
-    host = Host.of_files(options.resctrl_path)
+    host = host_of(options)
     switched = switching.switch(host, [options.domain], wish, persistent=options.persistent)
     results = switched.outcome.results
     for one in results:
@@ -175,8 +187,8 @@ def _switch(options: argparse.Namespace, wish: Wish) -> int:
 
 def enforce(options: argparse.Namespace) -> int:
     """Enforce the policy."""
-    host = Host.of_files(options.resctrl_path)
-    report = _check(host) if options.check else _enforce(host)
+    host = host_of(options)
+    report = _check(host) if options.check else _enforce(host, changes_of(options))
     if options.json:
         _print_report(report, host.resctrl)
         return int(report.failed)
@@ -201,7 +213,7 @@ def _check(host: Host) -> upkeep.Report:
     return upkeep.report_on([upkeep.enforce_policy(host, check=True)], host.resctrl)
 
 
-def _enforce(host: Host) -> upkeep.Report:
+def _enforce(host: Host, changed_at: t.Callable[[], int]) -> upkeep.Report:
     """Enforce the policy, and note for the metrics how that ended."""
     began, report = time.time(), None
     try:
@@ -226,7 +238,7 @@ def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
 
 def metrics(options: argparse.Namespace) -> int:
     """What was counted, as metrics of Prometheus."""
-    host = Host.of_files(options.resctrl_path)
+    host = host_of(options)
     collection = collecting.collect(host)
     facts, warnings = host_facts(host, collection)
     text = exposition(points(collection, facts))

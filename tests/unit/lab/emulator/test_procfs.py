@@ -147,6 +147,13 @@ def test_who_is_in_its_pid_namespace_seems_to_be_in_the_machines(machine, sleepe
     assert os.readlink(machine.proc / "self/ns/pid") == "pid:[4026531836]"
 
 
+def test_the_program_of_a_process_is_what_it_is_there(machine, sleeper):
+    for pid in (os.getpid(), sleeper.pid):
+        assert os.readlink(machine.proc / f"{pid}/exe") == os.readlink(f"/proc/{pid}/exe")
+    with pytest.raises(FileNotFoundError):
+        os.readlink(machine.proc / "999999999/exe")
+
+
 @pytest.mark.parametrize("path", ["no", "999999999", "999999999/task/1/cpu_resctrl_groups", "self/task/1/comm"])
 def test_it_has_nothing_else(machine, fails, path):
     with fails("ENOENT"):

@@ -35,8 +35,10 @@ def test_every_playbook_and_role_has_a_specification():
         "playbooks/prepare",
         "playbooks/status",
         "playbooks/values",
+        "roles/resctrl_exporter",
         "roles/resctrl_host",
         "roles/resctrl_monitor",
+        "roles/resctrl_rules",
     ]
 
 

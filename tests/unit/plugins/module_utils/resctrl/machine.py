@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import shutil
 import typing as t
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
@@ -84,6 +85,33 @@ class Proc:
             (self.path / str(pid) / "task" / str(tid)).mkdir(parents=True)
             (self.path / str(pid) / "task" / str(tid) / "comm").write_text(f"{comm}\n")
             (self.path / str(pid) / "task" / str(tid) / "status").write_text("Cpus_allowed_list:\t0-3,8\n")
+
+    def emulator(
+        self,
+        pid: int,
+        *words: str,
+        threads: t.Iterable[str] = ("CPU 0/KVM", "CPU 1/KVM"),
+        uid: int = 0,
+        parent: int = 1,
+        program: str = "/usr/bin/qemu-system-x86_64",
+        kvm: bool = False,
+    ) -> None:
+        """A process that runs QEMU, for whatever manager; its further threads have the next numbers."""
+        self.program(pid, program, *words)
+        place = self.path / str(pid)
+        (place / "exe").symlink_to(program)
+        (place / "status").write_text(f"Name:\tx\nTgid:\t{pid}\nPPid:\t{parent}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
+        (place / "stat").write_text(f"{pid} (a) b) S {parent} {' '.join(map(str, range(5, 60)))}")
+        (place / "fd").mkdir()
+        for number, target in enumerate(["/dev/null", "socket:[1]", *(["anon_inode:kvm-vm"] if kvm else [])]):
+            (place / "fd" / str(number)).symlink_to(target)
+        for tid, comm in enumerate(["qemu-system-x86", *threads], pid):
+            (place / "task" / str(tid)).mkdir(parents=True)
+            (place / "task" / str(tid) / "comm").write_text(f"{comm}\n")
+
+    def end(self, pid: int) -> None:
+        """The process ends."""
+        shutil.rmtree(self.path / str(pid))
 
     def hide(self, pid: int) -> None:
         """hidepid: another user's process is there, but nothing in it can be read."""

@@ -22,6 +22,7 @@ PURE = {
     "kernel.configured",
     "kernel.events",
     "kernel.mounts",
+    "vms.commandline",
     "vms.domain",
     "vms.domain_xml",
     "wish.policy",
@@ -32,7 +33,7 @@ PURE = {
 }
 WITHOUT_INPUT_AND_OUTPUT = {
     *("__future__", "collections", "csv", "dataclasses", "decimal", "difflib", "fnmatch", "functools", "io", "math"),
-    *("re", "types", "typing", "unicodedata", "xml"),
+    *("re", "types", "typing", "unicodedata", "uuid", "xml"),
 }
 ROOMS = sorted(path for path in LIBRARY.rglob("*.py"))
 

@@ -34,13 +34,15 @@ from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.
 )
 
 NOTHING = Outcome([], Snapshot(), Snapshot())
+STARTING = Outcome([], Snapshot(), Snapshot(absent={uuid(1): errors.DomainStarting("'vm1' is starting")}))
 
 
 class World:
     """A clock that passes by sleeping and looking, and a host that changes at given seconds."""
 
-    def __init__(self, changes=(), look_takes=0.05):
+    def __init__(self, changes=(), look_takes=0.05, up_at=0.0):
         self.now = 0.0
+        self.up_at = up_at
         self.changes = sorted(changes)
         self.look_takes = look_takes
         self.looks = []
@@ -52,7 +54,7 @@ class World:
     def look(self):
         self.looks.append(self.now)
         self.now += self.look_takes
-        return NOTHING
+        return NOTHING if self.looks[-1] >= self.up_at else STARTING
 
     def sleep(self, seconds):
         self.now += seconds
@@ -93,6 +95,19 @@ def test_a_storm_that_does_not_end_is_left_to_the_next_run():
     world = World([number / 20 for number in range(20 * 1000)])
     assert len(world.keep_up()) == upkeep._MOST_LOOKS
     assert world.now < 61
+
+
+def test_a_domain_that_is_starting_is_looked_at_once_a_second_until_it_is_up():
+    """Not every manager writes a file then."""
+    world = World([0.0], up_at=3.5)
+    assert world.keep_up()[-1] == NOTHING
+    assert world.looks[-2] < 3.5 <= world.looks[-1] < 5
+
+
+def test_one_that_does_not_come_up_is_left_to_the_next_run():
+    world = World([0.0], up_at=1000.0)
+    assert len(world.keep_up()) == upkeep._LOOKS_AT_A_START
+    assert world.now < 15
 
 
 def test_a_clock_that_was_set_back_is_not_waited_for():

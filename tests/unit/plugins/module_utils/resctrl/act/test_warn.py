@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.warn import warnings_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.counting import Bandwidth
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import result_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Selected
@@ -68,15 +69,16 @@ def test_it_lacks_nothing_of_a_domain_that_is_not_monitored(said):
     assert said(host(vm(), groups=[PQOS], cpu_groups={uuid(1): (PQOS,)}), DISABLE) == []
 
 
+ONE_LACKS = Bandwidth({0: 0, 1: 0}, ("mbm_total_bytes",), {OURS: frozenset([("mbm_total_bytes", 0)])})
+
+
 def test_a_domain_for_which_no_bandwidth_counter_was_free_is_named(said):
-    files = {
-        "info/L3_MON/mbm_assign_mode": "[mbm_event]\ndefault",
-        f"{OURS.path}/mbm_L3_assignments": "mbm_total_bytes:0=e;1=_\nmbm_local_bytes:0=e;1=_",
-        f"{OURS.path}/mon_data/mon_L3_00/llc_occupancy": "0",
-        f"{OURS.path}/mon_data/mon_L3_01/llc_occupancy": "0",
-    }
-    (warning,) = said(host(vm(), members=COUNTED), ENABLE, files=files)
+    (warning,) = said(host(vm(), members=COUNTED, bandwidth=ONE_LACKS), ENABLE)
     assert "Domain 'vm1' is monitored without memory bandwidth on L3 cache 1" in warning
+
+
+def test_one_that_is_wished_to_have_none_is_not(said):
+    assert said(host(vm(), members=COUNTED, bandwidth=ONE_LACKS), ENABLE._replace(bandwidth=False)) == []
 
 
 def test_a_group_that_was_left_because_nothing_is_seen_of_its_domain_is_named(said):

@@ -15,8 +15,8 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.plan
     REMOVE,
     Operation,
     plan,
-    simulate,
 )
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import status_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wish, Wishes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import (
@@ -174,6 +174,18 @@ def test_without_threads_for_its_vcpus_a_domain_fails_with_advice():
     failure = planned_for(host(vm(vcpus=0)), ENABLE).failures[uuid(1)]
     assert isinstance(failure, errors.NoVcpuThreads)
     assert "scope=domain" in failure.hint
+
+
+def test_where_threads_have_no_telling_names_a_domain_fails_with_the_reason_or_is_counted_whole():
+    one = vm(vcpus=0)
+    nameless = one._replace(process=one.process._replace(unnamed=True))
+    failure = planned_for(host(nameless), ENABLE).failures[uuid(1)]
+    assert isinstance(failure, errors.NoVcpuThreads)
+    assert "'vm1' (process 1000)" in failure.message
+    assert "without debug-threads=on" in failure.message
+    assert "scope=domain" in failure.hint
+    planned = planned_for(host(nameless), Wish(enabled=True, whole_process=True))
+    assert {step.tid for step in planned.operations if step.kind == ASSIGN} == one.process.threads
 
 
 # -- a CPU's group -----------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from __future__ import annotations
 from hypothesis import assume, given
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.planning import plan, simulate
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.planning import plan
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.rationing import ration
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wishes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (

@@ -39,6 +39,7 @@ def test_a_domain_that_is_counted_in_part():
     assert describe_domain(one, RESCTRL) == {
         "name": "vm1",
         "uuid": uuid(1),
+        "uuid_made": False,
         "active": True,
         "status": "Enabled",
         "enabled": True,
@@ -50,6 +51,7 @@ def test_a_domain_that_is_counted_in_part():
         "code": None,
         "groups": [PATH],
         "vcpus": {"counted": [0], "uncounted": [1]},
+        "without_bandwidth": [],
     }
 
 

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.counting import Bandwidth
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome, result_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
@@ -164,13 +167,17 @@ def test_domains_without_a_bandwidth_counter_are_named_and_full_caches_told(scen
     scene.write("info/L3_MON/num_mbm_cntrs", "0=8;1=8\n")
     scene.write("info/L3_MON/available_mbm_cntrs", "0=1;1=0\n")
     scene.write(f"{OURS.path}/mbm_L3_assignments", "mbm_total_bytes:0=e;1=_\n")
-    for cache in ("mon_L3_00", "mon_L3_01"):
-        scene.write(f"{OURS.path}/mon_data/{cache}/llc_occupancy", "0\n")
+    bandwidth = Bandwidth({0: 1, 1: 0}, ("mbm_total_bytes",), {OURS: frozenset([("mbm_total_bytes", 0)])})
+    scene.snapshot = dataclasses.replace(scene.snapshot, bandwidth=bandwidth)
     full, without = scene.problems()
     assert "No bandwidth counter is free on L3 cache 1" in full
     assert "These monitored domains have no bandwidth counter: vm1" in without
     described = describe_host(scene.kernel, scene.outcome())
-    assert described["counters"] == [{"cache": 0, "total": 8, "free": 1}, {"cache": 1, "total": 8, "free": 0}]
+    ours = {"owner": "kvmops", "counters": 1, "groups": [{"path": f"{scene.path}/{OURS.path}", "counters": 1}]}
+    assert described["counters"] == [
+        {"cache": 0, "total": 8, "free": 1, "held_by": [ours]},
+        {"cache": 1, "total": 8, "free": 0, "held_by": []},
+    ]
 
 
 def test_who_holds_rmids_is_told_with_the_threads_of_each_group(scene):

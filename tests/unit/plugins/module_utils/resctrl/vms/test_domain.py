@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import (
     Domain,
     canonical_uuid,
+    keys,
     machine_name,
     select,
 )
@@ -74,6 +75,36 @@ def test_what_is_named_is_told_from_what_a_pattern_matched():
         False,
         True,
     ]
+
+
+# Libvirt knows no name twice. Other managers do, and number their machines
+PVE1 = Domain("web", "00000000-0000-4000-8000-000000000011", True, number="100")
+PVE2 = Domain("web", "00000000-0000-4000-8000-000000000012", True, number="101")
+NAMED = Domain("100", "00000000-0000-4000-8000-000000000013", True, number="102")
+
+
+@pytest.mark.parametrize(
+    ("asked", "domains"),
+    [
+        (["web"], [PVE1, PVE2]),
+        (["101"], [PVE2]),
+        (["100"], [PVE1, NAMED]),
+        ([PVE1.uuid], [PVE1]),
+        (["101", "web"], [PVE2, PVE1]),
+        (["w*"], [PVE1, PVE2]),
+        (["10*"], [NAMED]),
+    ],
+)
+def test_a_name_or_number_stands_for_all_that_have_it(asked, domains):
+    assert [one.domain for one in select(asked, [PVE1, PVE2, NAMED])] == domains
+
+
+def test_no_domain_has_an_empty_number():
+    assert select([""], [WEB1])[0].domain is None
+
+
+def test_several_of_one_name_are_told_apart_by_their_uuids():
+    assert keys([PVE1, NAMED, PVE2]) == [PVE1.uuid, "100", PVE2.uuid]
 
 
 @given(st.text())

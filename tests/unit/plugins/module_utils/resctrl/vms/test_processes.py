@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.commandline import made_uuid
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import OTHER_UUID, VM3, Proc
 
 
@@ -39,6 +40,35 @@ def test_a_uuid_anywhere_else_on_a_command_line_means_nothing(proc):
     proc.program(200, "grep", VM3.uuid)
     proc.program(201, "qemu", "-uuid")
     assert proc.processes.with_uuid(VM3.uuid) == [100]
+
+
+@pytest.mark.parametrize(
+    ("words", "uuid"),
+    [
+        (["-id", "7", "-name", "web", "-smbios", f"type=1,uuid={OTHER_UUID}"], OTHER_UUID),
+        (["-uuid", OTHER_UUID.upper()], OTHER_UUID),
+        (["-name", "web"], made_uuid("name=web")),
+        (["-id", "7", "-name", "web"], made_uuid("id=7")),
+    ],
+)
+def test_a_process_is_recognised_whoever_manages_it(proc, words, uuid):
+    """Whoever finds the group of a domain of another source leaves it alone."""
+    proc.program(200, "qemu-system-x86_64", *words)
+    assert proc.processes.runs(200, uuid)
+    assert not proc.processes.runs(200, VM3.uuid)
+    assert not proc.processes.runs(200, "")
+    assert proc.processes.with_uuid(VM3.uuid) == [100]
+
+
+def test_a_process_without_a_name_is_recognised_by_any_of_its_threads(proc):
+    proc.emulator(200, "-m", "64")
+    (proc.path / "201").mkdir()
+    (proc.path / "201/cmdline").write_bytes((proc.path / "200/cmdline").read_bytes())
+    (proc.path / "201/status").write_text("Tgid:\t200\n")
+    (proc.path / "201/stat").write_text("201 (CPU 0/KVM) S 1 " + " ".join(["0"] * 50))
+    uuid = proc.processes.identity(200, proc.processes.words(200))
+    assert proc.processes.runs(201, uuid)
+    assert not proc.processes.runs(100, uuid)
 
 
 def test_nobody_is_the_process_of_no_uuid(proc):

@@ -34,6 +34,12 @@ def test_where_nothing_is_declared_everything_is_left_as_it_is():
     assert Policy().wishes([WEB, DB]) == Wishes({}, ration=True)
 
 
+def test_a_managers_number_is_as_good_as_a_name():
+    policy = Policy(None, (Rule("*", False), Rule("100", True)))
+    assert enabled(policy, DB._replace(number="100")) is True
+    assert enabled(policy, DB) is False
+
+
 def test_the_default_is_for_whom_no_rule_is():
     policy = Policy(True, (Rule("db-*", False),))
     assert (enabled(policy, WEB), enabled(policy, DB)) == (True, False)
@@ -100,7 +106,7 @@ def test_everything_that_can_be_declared():
         ({"domains": [{"name": 7}]}, "a rule has no name: {'name': 7}"),
         (
             {"domains": [{"name": "a", "sate": "disabled"}]},
-            "a rule has unknown keys: sate (known are name, priority, state)",
+            "a rule has unknown keys: sate (known are bandwidth, name, priority, state)",
         ),
         (
             {"domains": [{"name": "a", "state": "off"}]},

@@ -1,0 +1,23 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host itself: of its release, whole, and a copy."""
+
+from __future__ import annotations
+
+from hosts import roots
+
+
+def test_it_is_of_its_release_and_nothing_has_failed(hv):
+    release = hv.host.record.settings.release
+    assert release in hv.host.run(["cat", "/etc/os-release"]).stdout
+    state = hv.host.run(["systemctl", "is-system-running"], check=False).stdout
+    assert state == "running\n", hv.host.run(["systemctl", "--failed"]).stdout
+    (library,) = (line for line in hv.virsh("version").splitlines() if line.startswith("Using library: libvirt "))
+    assert roots.version(release, "libvirt").startswith(library.split()[-1])
+
+
+def test_what_is_written_on_it_stays_on_it(hv):
+    for path in ("/usr/bin/kvmops-lab-test", "/etc/kvmops-lab-test"):
+        hv.host.run(["touch", path])
+        assert not (roots.path(hv.host.record.settings.release) / path.lstrip("/")).exists()
