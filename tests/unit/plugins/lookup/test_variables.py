@@ -33,6 +33,7 @@ def test_every_playbook_and_role_has_a_specification():
         "playbooks/disable",
         "playbooks/enable",
         "playbooks/prepare",
+        "playbooks/report",
         "playbooks/status",
         "playbooks/values",
         "roles/resctrl_exporter",
