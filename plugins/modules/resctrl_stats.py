@@ -691,10 +691,10 @@ def _counted(host: Host, outcome: Outcome, params: dict[str, t.Any]) -> dict[str
     """What was counted. Raises ResctrlError."""
     details = params["detail"] == "caches"
     counted = statistics(host.resctrl, outcome.statuses, params["interval"])
+    names = keys([one.status.domain for one in counted])
     return {
         "domains": {
-            key: describe_statistics(one, host.resctrl, outcome.after, details)
-            for key, one in zip(keys([one.status.domain for one in counted]), counted)
+            name: describe_statistics(one, host.resctrl, outcome.after, details) for name, one in zip(names, counted)
         }
     }
 
