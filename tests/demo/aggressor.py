@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lets vm3 of a lab host seem to stream: it holds most of the cache and moves 9 GB/s, until this program ends.
 
-    PYTHONPATH=tests/lab python tests/demo/aggressor.py HOST
+PYTHONPATH=tests/lab python tests/demo/aggressor.py HOST
 """
 
 from __future__ import annotations
