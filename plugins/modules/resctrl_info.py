@@ -252,6 +252,12 @@ host:
         free:
           description: How many are not.
           type: int
+        per_ctrl_mon:
+          description:
+            - On Arm, how many each CTRL_MON group has, its own included; nobody else can use them. So the root has room
+              for one MON group fewer, whatever is free.
+            - It is null where RMIDs go with every group, as on Intel and AMD, or where the kernel does not tell.
+          type: int
         held_by:
           description: Who holds them.
           type: list

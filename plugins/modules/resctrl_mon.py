@@ -68,10 +68,13 @@ options:
     default: auto
   leave_cpu_group:
     description:
-      - Whether to monitor a domain even where that ends the throttling of its memory bandwidth.
+      - Whether to monitor a domain even where that ends the throttling of its memory bandwidth, or on Arm its
+        allocation.
       - On a host where resctrl is mounted with C(mba_MBps), a domain is throttled by the group of the CPU that it runs
         on, until it is counted by a group of its own. Without this option such a domain fails.
-      - On other mounts such a domain is monitored in any case, and the module warns that the CPU's group no longer
+      - On Arm a domain has the allocation of the group of the CPU that it runs on, until it is counted by a group of
+        its own. Without this option such a domain fails.
+      - Elsewhere such a domain is monitored in any case, and the module warns that the CPU's group no longer
         counts it.
     type: bool
     default: false

@@ -115,12 +115,13 @@ def bandwidth_events(fs):
     return [event for event in fs.events() if event.startswith("mbm_")]
 
 
+@rule(needs="no-mpam")
 def test_263_assign_mode(fs):
     """mbm_assign_mode has a line for each mode, the active one in brackets"""
     assert fs.read(MODE) == "[mbm_event]\ndefault\n"
 
 
-@rule(needs="destructive")
+@rule(needs="destructive no-mpam")
 @pytest.mark.usefixtures("default_mode")
 def test_264_default_mode(fs):
     """in the mode default what is about assigning cannot be read or written: EINVAL"""
@@ -133,7 +134,7 @@ def test_264_default_mode(fs):
     assert fs.status() == "mbm_event mode is not enabled\n"
 
 
-@rule(needs="destructive")
+@rule(needs="destructive no-mpam")
 def test_265_switching_frees_all_counters(fs):
     """switching to default and back leaves no counter assigned"""
     group = fs.make("mon_groups/m")

@@ -156,7 +156,7 @@ def test_056_out_of_closids(fs):
     assert not fs.exists("more")
 
 
-@rule(needs="mon")
+@rule(needs="mon no-mpam")
 def test_057_out_of_rmids(fs):
     """there are num_rmids - 1 groups; one more fails: ENOSPC, Out of RMIDs"""
     fs.fill()
@@ -173,7 +173,7 @@ def test_292_the_fewest_rmids(fs):
     assert len(fs.fill()) + 1 == min(numbers)
 
 
-@rule(needs="cmt")
+@rule(needs="cmt no-mpam")
 def test_058_rmids_wait_before_they_come_back(fs):
     """out of RMIDs, mkdir right after an rmdir fails: EBUSY; up to 6.8 it may succeed"""
     fs.rmdir(fs.fill()[0])
@@ -335,7 +335,7 @@ def test_167_a_new_group_has_a_new_inode(fs):
     assert os.stat(fs.at(fs.make("mon_groups/m"))).st_ino != before
 
 
-@rule(needs="alloc mon")
+@rule(needs="alloc mon no-mpam")
 def test_168_control_groups_take_rmids(fs):
     """out of RMIDs, no CTRL_MON group can be made either: ENOSPC, Out of RMIDs"""
     fs.fill()
@@ -345,7 +345,7 @@ def test_168_control_groups_take_rmids(fs):
     assert not fs.exists("c")
 
 
-@rule(needs="cmt steerable")
+@rule(needs="cmt steerable no-mpam")
 def test_169_rmids_stay_away_while_they_own_cache(steered):
     """an RMID that owns as much as max_threshold_occupancy stays away: EBUSY; once that is raised it comes back"""
     fs, path = steered, "info/L3_MON/max_threshold_occupancy"
@@ -365,7 +365,7 @@ def test_169_rmids_stay_away_while_they_own_cache(steered):
         fs.write(path, threshold)
 
 
-@rule(since="6.9", needs="cmt")
+@rule(since="6.9", needs="cmt no-mpam")
 def test_170_threshold_of_zero(fs):
     """with a max_threshold_occupancy of 0 no RMID comes back: EBUSY"""
     path = "info/L3_MON/max_threshold_occupancy"

@@ -34,7 +34,7 @@ def test_118_bad_thresholds(fs):
             fs.write(THRESHOLD, f"{text}\n")
 
 
-@rule(since="6.18", needs="no-abmc")
+@rule(since="6.18", needs="no-abmc no-mpam")
 def test_119_assign_mode(fs):
     """without assignable counters mbm_assign_mode takes default with a newline only: else EINVAL"""
     for text in ("mbm_event\n", "default", "other\n"):

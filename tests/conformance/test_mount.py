@@ -203,7 +203,7 @@ def test_276_software_controller_of_nodes(fs):
         fs.mount("mba_MBps")
 
 
-@rule(since="6.7", needs="alloc mon destructive")
+@rule(since="6.7", needs="alloc mon destructive no-mpam")
 def test_131_hardware_ids(fs):
     """with debug, each group has an RMID of its own, a CTRL_MON group also a CLOSID, a MON group its parent's"""
     with fs.mounted_with("debug"):

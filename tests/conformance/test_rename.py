@@ -10,6 +10,7 @@ from errno import EEXIST, EINVAL, ENOENT, EPERM
 import pytest
 from targets import syscalls
 from targets.checks import fails
+from waiting import wait_until
 
 rule = pytest.mark.rule
 pytestmark = rule(needs="mon")
@@ -78,8 +79,13 @@ def test_073_no_flags(fs):
 @rule(since="6.5", needs="mbm")
 def test_187_renaming_keeps_counts(fs, member):
     """a renamed group keeps its bandwidth counts"""
-    member.spin(0.003)
-    before = fs.sum("mon_groups/m", "mbm_total_bytes")
+
+    def counted():
+        member.spin(0.003)
+        return fs.sum("mon_groups/m", "mbm_total_bytes")
+
+    wait_until(counted, "a count")
+    before = counted()
     fs.rename("mon_groups/m", "mon_groups/n")
     assert fs.sum("mon_groups/n", "mbm_total_bytes") >= before > 0
 

@@ -15,6 +15,7 @@ from modules import Result, run_module
 from standin_host import StandinHost
 
 from emulator.control import Control
+from emulator.profiles import load
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ CHANGES = ("mkdir", "rmdir", "write", "rename", "chmod", "chown")
 # A /proc over the namespace's own, which stays reachable at another place
 _OVER_PROC = """
 mkdir "$1"
-mount --bind /proc "$1"
+mount --rbind /proc "$1"
 real=$1 python=$2
 shift 2
 exec "$python" -m emulator.procfs /proc --real "$real" "$@"
@@ -60,6 +61,7 @@ class EmulatedHost(StandinHost):
         self._options = ["--profile", profile, *(word for setting in settings for word in ("--set", setting))]
         self._proc_options = [word for option in mount_options for word in ("--option", option)]
         self._tells_groups = tells_groups
+        self._architecture = load(profile, settings).architecture
         self._servers: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
@@ -68,6 +70,8 @@ class EmulatedHost(StandinHost):
         self.unmount()  # the machine may have a resctrl of its own
         try:
             self._serve([sys.executable, "-m", "emulator", self.resctrl, *self._options])
+            if self._architecture:
+                self.domains.cover("/proc/sys/kernel/arch", f"{self._architecture}\n")
             if self._tells_groups:
                 real = str(self.domains.directory / "proc")
                 self._serve(["sh", "-ec", _OVER_PROC, "sh", real, sys.executable, *self._proc_options])

@@ -10,7 +10,7 @@ import time
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 PATIENCE = 120.0
 """Seconds. Only what never comes takes so long."""
@@ -36,15 +36,18 @@ def wait_until(true: Callable[[], object], what: str, patience: float = PATIENCE
 
 
 def while_busy(
-    action: Callable[[], object], patience: float = PATIENCE, sleep: Callable[[float], object] = time.sleep
+    action: Callable[[], object],
+    patience: float = PATIENCE,
+    sleep: Callable[[float], object] = time.sleep,
+    codes: Container[int | None] = (errno.EBUSY,),
 ) -> None:
-    """Does something, and does it again as long as it fails with EBUSY. Raises its last OSError."""
+    """Does something, and does it again as long as it fails with EBUSY, or one of these. Raises its last OSError."""
 
     def is_done() -> bool:
         try:
             action()
         except OSError as error:
-            if error.errno != errno.EBUSY:
+            if error.errno not in codes:
                 raise
             return False
         return True

@@ -136,6 +136,10 @@ class ThrottledByCpu(ResctrlError):
     """The domain's memory bandwidth is throttled by the group of its CPU, and monitoring it would end that."""
 
 
+class AllocatedByCpu(ResctrlError):
+    """The domain has the allocation of its CPU's group, and monitoring it would end that (Arm)."""
+
+
 class NotSettled(ResctrlError):
     """The domain changed faster than it could be followed."""
 

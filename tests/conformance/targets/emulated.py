@@ -34,9 +34,12 @@ PROFILES = {
     "snc": ("snc",),
     "amd-bmec": ("amd-bmec",),
     "amd-abmc": ("amd-abmc",),
-    "intel-aet": ("intel-aet", "l3_ids=0,1", "packages=2"),
+    "arm-mpam": ("arm-mpam", "abmc_counters=3", "num_closids=4"),
+    "arm-no-mbm": ("arm-mpam", "events=llc_occupancy", "abmc_counters=0", "num_closids=4"),
+    "arm-monitor-only": ("arm-mpam", "alloc=", "abmc_counters=3", "num_closids=4", "l3_ids=0,1"),
+    "intel-aet": ("intel-aet", "l3_ids=0,1"),
     "few-telemetry": ("intel-aet", "l3_ids=0,1", "telemetry_rmids=5", "packages=1"),
-    "telemetry-only": ("telemetry-only", "packages=2"),
+    "telemetry-only": ("telemetry-only",),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }
@@ -127,9 +130,10 @@ class Emulated(Target):
         """An emulator disturbs nobody. But mounting takes time, and is the same for all profiles of an era."""
         there = {
             "steerable": True,
-            "destructive": self.name.startswith(("emulator intel-", "emulator amd-")),
+            "destructive": self.name.startswith(("emulator intel-", "emulator amd-", "emulator arm-")),
             "intel": self._profile.vendor == "Intel",
-            "contiguous": self._profile.vendor == "Intel",
+            "contiguous": self._profile.contiguous,
+            "mpam": self._profile.pmgs > 0,
         }
         return {fact for fact, is_there in there.items() if is_there}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 BY_NEED = {
     "perf": "No guest's processor has telemetry of packages: for the kernel this is from reading its source.",
+    "mpam": "No guest's processor is one of Arm: for the kernel this is from reading its source (7.3).",
 }
 """For what no target of a kind has."""
 

@@ -115,6 +115,8 @@ class Kernel(Target):
             "cdp": "cdp_l3" in words,
             "intel": "GenuineIntel" in words,
             "contiguous": not sparse and "AuthenticAMD" not in words,
+            # /proc/cpuinfo of arm64 says "CPU implementer", and that of no other architecture
+            "mpam": "implementer" in words,
         }
         return {fact for fact, is_there in there.items() if is_there}
 

@@ -89,6 +89,10 @@ def _decoded(fields: Mapping[str, Any], rules: Mapping[str, Rule]) -> Run:
         for number, code in enumerate(codes, int(ten)):
             if code != _UNKNOWN:
                 run.outcomes[f"{number:03}"] = _outcome(f"{number:03}", code, run, rules)
+    # A rule that is newer than the record, and does not apply to its target, would have come out so
+    for newer in rules.keys() - run.outcomes.keys():
+        if obstacle := rules[newer].obstacle(version(run.release), run.facts):
+            run.outcomes[newer] = obstacle
     return run
 
 

@@ -37,6 +37,7 @@ FACTS = {
     "bmec": "configurable bandwidth events",
     "snc": "sub-NUMA clustering",
     "perf": "telemetry of packages",
+    "mpam": "RMIDs that belong to a CLOSID (Arm MPAM)",
 }
 """The words of a rule's needs. With ``no-`` before it, a word means that the target must not have it."""
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -18,6 +19,10 @@ from .rules import version
 
 OWN_ENTRIES = frozenset({"info", "mon_data", "mon_groups"})
 """Directories of the root that are no groups."""
+
+
+LIMBO = 5.0
+"""Seconds in which an RMID that owns nothing comes out of the limbo."""
 
 
 class Refused(Exception):
@@ -156,8 +161,15 @@ class Target(ABC):
         return path
 
     def patiently(self, action: Callable[[], object]) -> None:
-        """Do it again as long as it fails with EBUSY."""
-        while_busy(action, sleep=lambda _seconds: self.let_time_pass(0.25))
+        """Do it again as long as it fails with EBUSY; with RMIDs that belong to a CLOSID, a little also with ENOSPC."""
+
+        def sleep(_seconds: float) -> None:
+            self.let_time_pass(0.25)
+
+        if "mpam" in self.facts:
+            while_busy(action, LIMBO, sleep, codes=(errno.EBUSY, errno.ENOSPC))
+        else:
+            while_busy(action, sleep=sleep)
 
     def adopt(self, path: str) -> None:
         """Remove this group too when the test is over."""
@@ -173,8 +185,19 @@ class Target(ABC):
         self._made.append(new)
 
     def fill(self) -> list[str]:
-        """Make MON groups of the root until no RMID is left; their paths."""
+        """Make MON groups of the root until no RMID is left for another; their paths."""
+        if "mpam" in self.facts:
+            return self._fill_by_trying()
         return [self.make(f"mon_groups/fill{n}") for n in range(self.num_rmids() - 1 - len(self.groups()))]
+
+    def _fill_by_trying(self) -> list[str]:
+        """The same where no file says how many RMIDs go with the root's CLOSID."""
+        self.let_time_pass(LIMBO)
+        made: list[str] = []
+        with contextlib.suppress(OSError):
+            while True:
+                made.append(self.mkdir(f"mon_groups/fill{len(made)}"))
+        return made
 
     def groups(self) -> list[str]:
         """The groups that were made through this object and that are there."""

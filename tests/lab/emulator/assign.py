@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Assignable bandwidth counters (AMD ABMC): few of them, each given to one event of one group in one domain."""
+"""Assignable bandwidth counters (AMD ABMC, Arm MPAM): few of them, each for one event of one group in one domain."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ class Assignments:
         self.available = profile.abmc_counters > 0
         self.enabled = self.available
         self.on_mkdir = self.available
+        self.fixed = profile.vendor == "Arm"
         self._filters = _default_filters()
-        self._holders: dict[int, set[tuple[Group, str]]] = {l3_id: set() for l3_id in profile.l3_ids}
+        # Of each group that has a counter also the RMID with which it got it
+        self._holders: dict[int, dict[tuple[Group, str], int]] = {l3_id: {} for l3_id in profile.l3_ids}
 
     # -- groups
 
@@ -57,15 +59,25 @@ class Assignments:
     def removed(self, group: Group) -> None:
         """The counters of a group are free again."""
         for holders in self._holders.values():
-            holders.difference_update([(group, event) for event in self.events])
+            for event in self.events:
+                holders.pop((group, event), None)
 
     def went_offline(self, l3_id: int) -> None:
         """The counters of a cache whose CPUs are all offline; they are free when it comes back."""
         self._holders[l3_id].clear()
 
     def counts(self, group: Group, event: str, l3_id: int) -> bool:
-        """Whether an event of a group is being counted in a domain."""
-        return not self.enabled or event not in self.events or (group, event) in self._holders[l3_id]
+        """Whether an event of a group is being counted in a domain.
+
+        Arm looks its counter up by the RMID, which a group that was renamed to another CTRL_MON group changes.
+        """
+        if not self.enabled or event not in self.events:
+            return True
+        rmid = self._holders[l3_id].get((group, event))
+        return rmid is not None and (not self.fixed or rmid == group.rmid)
+
+    def _holds(self, group: Group, event: str, l3_id: int) -> bool:
+        return (group, event) in self._holders[l3_id]
 
     def _assign(self, group: Group, event: str, l3_id: int) -> bool:
         holders = self._holders[l3_id]
@@ -74,7 +86,7 @@ class Assignments:
         if len(holders) >= self._profile.abmc_counters:
             self._status.printf(f"Failed to allocate counter for {event} in domain {l3_id}\n")
             return False
-        holders.add((group, event))
+        holders[group, event] = group.rmid
         self._reset(group, l3_id, event)
         return True
 
@@ -85,7 +97,7 @@ class Assignments:
         self._require_enabled()
         lines = ""
         for event in self.events:
-            states = (f"{i}={'e' if self.counts(group, event, i) else '_'}" for i in self._domains.l3_ids)
+            states = (f"{i}={'e' if self._holds(group, event, i) else '_'}" for i in self._domains.l3_ids)
             lines += f"{event}:{';'.join(states)}\n"
         return lines
 
@@ -137,13 +149,15 @@ class Assignments:
             if state == "e":
                 short |= not self._assign(group, event, l3_id)
             else:
-                self._holders[l3_id].discard((group, event))
+                self._holders[l3_id].pop((group, event), None)
         return errno.ENOSPC if short else 0
 
     def show_mode(self) -> str:
         """``info/L3_MON/mbm_assign_mode``: the active mode in brackets."""
         if not self.available:
             return f"[{DEFAULT}]\n"
+        if self.fixed:
+            return f"[{MBM_EVENT}]\n"
         return f"[{MBM_EVENT}]\n{DEFAULT}\n" if self.enabled else f"[{DEFAULT}]\n{MBM_EVENT}\n"
 
     def write_mode(self, mode: str, groups: Iterable[Group]) -> None:
@@ -153,6 +167,10 @@ class Assignments:
             fail(errno.EINVAL)
         if mode == MBM_EVENT and not self.available:
             self._status.puts("mbm_event mode is not supported\n")
+            fail(errno.EINVAL)
+        if self.fixed and mode == DEFAULT:
+            # Without counters the driver refuses, and says nothing
+            self._status.puts("Counter assignment mode is not configurable\n" if self.available else "")
             fail(errno.EINVAL)
         if self.enabled == (mode == MBM_EVENT):
             return

@@ -41,6 +41,7 @@ class Commands:
         self._commands: dict[str, Callable[..., object]] = {
             "set": self._set,
             "unset": self._unset,
+            "not_ready": self._not_ready,
             "freeze": self._freeze,
             "unfreeze": self._unfreeze,
             "advance": resctrl.clock.advance,
@@ -66,6 +67,9 @@ class Commands:
 
     def _set(self, group: str, domain: int, event: str, value: float | str) -> None:
         self._resctrl.monitor.pin(self._resctrl.group_at(group), domain, event, value)
+
+    def _not_ready(self, group: str, domain: int, event: str, reads: int) -> None:
+        self._resctrl.monitor.not_ready(self._resctrl.group_at(group), domain, event, reads)
 
     def _unset(self, group: str, domain: int | None, event: str | None) -> None:
         self._resctrl.monitor.unpin(self._resctrl.group_at(group), domain, event)
@@ -161,6 +165,10 @@ class Control:
         its MON groups all the same. The setting goes with the group; the number stays behind as what its RMID owns.
         """
         self._call("set", group=group, domain=domain, event=event, value=value)
+
+    def not_ready(self, group: str, domain: int, event: str, reads: int = 1) -> None:
+        """On Arm, let a counter of the group's own RMID read 0 so many times, because the hardware is not ready."""
+        self._call("not_ready", group=group, domain=domain, event=event, reads=reads)
 
     def unset(self, group: str, domain: int | None = None, event: str | None = None) -> None:
         """Let counters move again, from the number they were set to; None means all."""

@@ -53,10 +53,10 @@ def _build_l3(resctrl: Resctrl, l3: Node) -> None:
     _file(l3, "num_closids", f"{profile.num_closids}\n")
     _file(l3, "cbm_mask", f"{profile.full_mask:x}\n")
     _file(l3, "min_cbm_bits", "1\n")
-    _file(l3, "shareable_bits", f"{profile.shareable_bits:x}\n")
+    _file(l3, "shareable_bits", f"{profile.shared_mask:x}\n")
     _file(l3, "bit_usage", resctrl.allocation.bit_usage)
     if profile.era.sparse_masks:
-        _file(l3, "sparse_masks", f"{int(profile.vendor == 'AMD')}\n")
+        _file(l3, "sparse_masks", f"{int(not profile.contiguous)}\n")
 
 
 def _build_mb(resctrl: Resctrl, mb: Node) -> None:
@@ -133,7 +133,7 @@ def _build_assignable(resctrl: Resctrl, l3_mon: Node) -> None:
             configs.directory(event),
             "event_filter",
             partial(assignments.show_filter, event),
-            partial(_write_filter, resctrl, event),
+            None if assignments.fixed else partial(_write_filter, resctrl, event),
         )
 
 

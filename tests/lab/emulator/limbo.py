@@ -54,6 +54,8 @@ class LimboRules:
 class RmidPool:
     """The RMIDs of the system. RMID 0 belongs to the root group and never comes or goes.
 
+    On Arm an RMID is a pair: ``pmgs`` of them belong to each CLOSID, those of CLOSID n from n * pmgs on. Elsewhere
+    ``pmgs`` is 0, and every RMID goes with every CLOSID.
     ``domains()`` are those that are online; ``occupancy(rmid, domain)`` is in bytes, None if the hardware gives no
     value; ``threshold()`` is in bytes.
     """
@@ -64,6 +66,7 @@ class RmidPool:
     clock: Clock
     occupancy: Callable[[int, int], int | None]
     threshold: Callable[[], int]
+    pmgs: int = 0
     free: deque[int] = field(init=False)
     held: list[int] = field(init=False, default_factory=list)
     limbo: dict[int, set[int]] = field(init=False, default_factory=dict)
@@ -72,15 +75,32 @@ class RmidPool:
     def __post_init__(self) -> None:
         self.free = deque(range(1, self.count))
 
-    def alloc(self) -> int:
-        """The RMID that has been free for the longest time.
+    def alloc(self, closid: int = 0) -> int:
+        """The RMID that goes with a CLOSID and has been free for the longest time.
 
-        Raises OSError EBUSY if there is none but one may come out of the limbo, else ENOSPC.
+        Raises OSError EBUSY if no RMID at all is free but one may come out of the limbo, else ENOSPC: also if the
+        CLOSID's own are in the limbo.
         """
         self.run()
         if not self.free:
             fail(errno.EBUSY if self.limbo else errno.ENOSPC)
-        return self.free.popleft()
+        rmid = next((rmid for rmid in self.free if self._goes_with(rmid, closid)), None)
+        if rmid is None:
+            fail(errno.ENOSPC)
+        self.free.remove(rmid)
+        return rmid
+
+    def _goes_with(self, rmid: int, closid: int) -> bool:
+        return not self.pmgs or rmid // self.pmgs == closid
+
+    def dirty(self, closid: int) -> int:
+        """How many RMIDs of a CLOSID are in the limbo."""
+        self.run()
+        return sum(self._goes_with(rmid, closid) for rmid in self.limbo)
+
+    def pair(self, closid: int, rmid: int) -> int:
+        """The RMID of a group that has come to another CLOSID: on Arm it keeps its PMG, which nobody gives it there."""
+        return closid * self.pmgs + rmid % self.pmgs if self.pmgs else rmid
 
     def leave(self, count: int | None) -> None:
         """Hold back all free RMIDs but so many, as if the hardware had fewer than it says; None holds none back."""
@@ -91,8 +111,14 @@ class RmidPool:
             self.held.append(self.free.pop())
 
     def release(self, rmid: int) -> None:
-        """Give an RMID back: to the limbo, or to the tail of the free list."""
+        """Give an RMID back: to the limbo, or to the tail of the free list.
+
+        One that is free or in the limbo stays there. That happens on Arm only, to a group that was renamed; the kernel
+        puts it in its list twice.
+        """
         self.run()
+        if rmid in self.free or rmid in self.limbo:
+            return
         busy = self._busy_when_freed(rmid) if self.rules.used else []
         if not busy:
             self.free.append(rmid)

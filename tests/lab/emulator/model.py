@@ -142,7 +142,7 @@ class Resctrl:
 
     def _populate_monitoring(self, group: Group) -> None:
         if self.profile.debug:
-            group.node.file("mon_hw_id", 0o444, lambda _caller: f"{group.rmid}\n")
+            group.node.file("mon_hw_id", 0o444, lambda _caller: f"{self._hardware_id(group)}\n")
         if self.profile.abmc_counters:
             group.node.file(
                 "mbm_L3_assignments",
@@ -159,6 +159,10 @@ class Resctrl:
             where = mon_data.directory(f"mon_PERF_PKG_{package:02d}")
             for event in self.profile.telemetry:
                 where.file(event, 0o444, partial(self._show_telemetry, group, package, event))
+
+    def _hardware_id(self, group: Group) -> int:
+        """The RMID, on Arm the PMG."""
+        return group.rmid % self.profile.pmgs if self.profile.pmgs else group.rmid
 
     def _populate_cache(self, mon_data: Node, group: Group, l3_id: int) -> None:
         """Make what is missing of a cache's directory in ``mon_data``."""
@@ -275,33 +279,34 @@ class Resctrl:
     def _new_ids(self, control: Group | None) -> tuple[int, int]:
         """CLOSID and RMID. Until 6.8 the RMID is taken first, and goes through the limbo if there is no CLOSID then."""
         if control is not None:
-            return control.closid, self._new_rmid()
+            return control.closid, self._new_rmid(control.closid)
         if self.profile.era.always_limbo:
             closid = self._new_closid()
-            return closid, self._new_rmid()
-        rmid = self._new_rmid()
+            return closid, self._new_rmid(closid)
+        rmid = self._new_rmid(0)
         try:
             return self._new_closid(), rmid
         except OSError:
             self._release(rmid)
             raise
 
-    def _new_rmid(self) -> int:
+    def _new_rmid(self, closid: int) -> int:
         if not self.profile.monitoring:
             return 0
         try:
-            return self.monitor.pool.alloc()
+            return self.monitor.pool.alloc(closid)
         except OSError:
             self.status.puts("Out of RMIDs\n")
             raise
 
     def _new_closid(self) -> int:
         taken = {group.closid for group in self._controls}
-        closid = next((n for n in range(self.profile.num_closids) if n not in taken), None)
-        if closid is None:
+        free = [closid for closid in range(self.profile.num_closids) if closid not in taken]
+        if not free:
             self.status.puts("Out of CLOSIDs\n")
             fail(errno.ENOSPC)
-        return closid
+        # Of several with as few, the first; only on Arm does an RMID go with a CLOSID
+        return min(free, key=self.monitor.pool.dirty) if self.profile.pmgs else free[0]
 
     def _init_control(self, group: Group) -> None:
         try:
@@ -380,8 +385,12 @@ class Resctrl:
 
     def _reparent(self, group: Group, control: Group) -> None:
         assert group.parent is not None
+        if group.parent is not control and self.profile.monitoring:
+            # Where the RMID changes, what has run until now belongs to the old one
+            self.monitor.settle(group, self.table)
         group.parent.children.remove(group)
         group.parent, group.closid = control, control.closid
+        group.rmid = self.monitor.pool.pair(control.closid, group.rmid)
         control.children.append(group)
 
     # -- CPUs go off- and online

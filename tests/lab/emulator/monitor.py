@@ -24,6 +24,8 @@ from .telemetry import EVENTS as TELEMETRY
 from .telemetry import Telemetry
 
 WORDS = ("Unavailable", "Error", "Unassigned")
+NOT_READY = "0"
+"""What reads for a counter that is not ready, if nothing is added to it; it is no number."""
 REFRESH_INTERVAL = 0.05
 """Seconds for which a counter read does not look again for new threads of a group."""
 
@@ -43,6 +45,8 @@ class Monitor:
         self.telemetry = Telemetry(profile.packages)
         self.threshold = profile.initial_threshold
         self.assignments = Assignments(domains, status, self._reset_one)
+        self._resets_at_read: set[tuple[int, int, str]] = set()
+        self._not_ready: dict[tuple[Group, int, str], int] = {}
         self.pool = RmidPool(
             count=profile.usable_rmids,
             domains=lambda: domains.all_nodes,
@@ -50,6 +54,7 @@ class Monitor:
             clock=clock,
             occupancy=self._leftover,
             threshold=lambda: self.threshold,
+            pmgs=profile.pmgs,
         )
         self.frozen = False
         self._touched: dict[int, float] = {}
@@ -175,6 +180,17 @@ class Monitor:
             return (domain,) if domain in range(self._profile.packages) else ()
         return self._domains.nodes(domain) if event in self._profile.events and domain in self._domains.l3_ids else ()
 
+    def not_ready(self, group: Group, l3_id: int, event: str, reads: int) -> None:
+        """Let a counter of a group's own RMID not be ready at the next reads. Raises OSError EINVAL, see ``pin``.
+
+        Arm's driver waits and tries again. If that does not help it gives up with EBUSY, for which there is no word:
+        the file reads 0, or what the group's MON groups have.
+        """
+        nodes = self._nodes_of(l3_id, event)
+        if self._profile.vendor != "Arm" or not nodes:
+            fail(errno.EINVAL)
+        self._not_ready.update({(group, node, event): reads for node in nodes})
+
     def unpin(self, group: Group, domain: int | None, event: str | None) -> None:
         """Let counters go on by themselves, from the number they were set to; None means all."""
         self._settle_pins(
@@ -201,6 +217,8 @@ class Monitor:
     def _reset_one(self, group: Group, l3_id: int, event: str) -> None:
         for node in self._domains.nodes(l3_id):
             self.counters.set(group.rmid, node, event, 0)
+            if self._profile.vendor == "Arm":
+                self._resets_at_read.add((group.rmid, node, event))
             if isinstance(group.pinned.get((node, event)), int):
                 group.pinned[node, event] = 0
 
@@ -252,11 +270,19 @@ class Monitor:
         return values[0] if len(nodes) == 1 else "Unavailable"
 
     def _raw(self, group: Group, node: int, event: str) -> int | str:
+        if self._not_ready.get((group, node, event), 0) > 0:
+            self._not_ready[group, node, event] -= 1
+            return NOT_READY
         pinned = group.pinned.get((node, event))
         if pinned is not None:
             return pinned
         if self._never_ran(group, node) and event != LLC:
             return "Unavailable"
+        if (group.rmid, node, event) in self._resets_at_read:
+            # The driver of Arm only notes that a counter is to be reset, and the next read does it. The kernel's own
+            # worker reads every second: here nobody but the tests does.
+            self._resets_at_read.remove((group.rmid, node, event))
+            self.counters.set(group.rmid, node, event, 0)
         return self.counters.get(group.rmid, node, event)
 
     def _never_ran(self, group: Group, node: int) -> bool:

@@ -109,10 +109,12 @@ class Profile:
     Sizes are bytes. ``alloc`` and ``events`` may be empty (no such hardware). ``num_rmids`` is the hardware's, with the
     root's; sub-NUMA clustering divides it. ``cbm_bits`` and ``root_mask`` of 0 mean: computed (a width that divides
     the cache; the lower half, so that libvirt finds room to allocate). ``threshold`` of -1 means the kernel's default.
-    ``abmc_counters`` is per L3 domain. ``run_on`` are the L3 caches on whose CPUs the threads of all groups but the
-    root's run; empty means all. ``telemetry`` are the events of packages; they have RMIDs of their own,
-    ``telemetry_rmids`` with the root's. ``mb_mon`` shows the files of a vendor's kernel that counts bandwidth at the
-    memory controllers. ``debug`` and ``ro`` are mount options.
+    ``abmc_counters`` is per L3 domain. ``pmgs`` is for Arm, where an RMID is a pair of a PARTID, which is the CLOSID,
+    and of one of so many PMGs: there are ``num_closids`` times ``pmgs`` of them, and ``num_rmids`` does not count.
+    ``run_on`` are the L3 caches on whose CPUs the threads of all groups but the root's run; empty means all.
+    ``telemetry`` are the events of packages; they have RMIDs of their own, ``telemetry_rmids`` with the root's.
+    ``mb_mon`` shows the files of a vendor's kernel that counts bandwidth at the memory controllers. ``debug`` and
+    ``ro`` are mount options.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Profile:
     threshold: int = -1
     snc_nodes: int = 1
     abmc_counters: int = 0
+    pmgs: int = 0
     bmec: bool = False
     run_on: tuple[int, ...] = ()
     telemetry: tuple[str, ...] = ()
@@ -162,9 +165,24 @@ class Profile:
         return self.root_mask or (1 << self.mask_bits // 2) - 1
 
     @property
+    def architecture(self) -> str:
+        """What /proc/sys/kernel/arch says on such a machine; empty for the architecture of this one."""
+        return "aarch64" if self.vendor == "Arm" else ""
+
+    @property
+    def shared_mask(self) -> int:
+        """``shareable_bits``: devices may use every bit on Arm, where nothing keeps them from it."""
+        return self.full_mask if self.vendor == "Arm" else self.shareable_bits
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether the bits of a mask must be consecutive."""
+        return self.vendor == "Intel"
+
+    @property
     def rmids(self) -> int:
-        """What info/L3_MON/num_rmids says."""
-        return self.num_rmids // self.snc_nodes
+        """What info/L3_MON/num_rmids says: on Arm all pairs of PARTID and PMG."""
+        return self.num_closids * self.pmgs if self.pmgs else self.num_rmids // self.snc_nodes
 
     @property
     def usable_rmids(self) -> int:
@@ -216,7 +234,13 @@ class Profile:
                 not _is_ordered_part(self.telemetry, tuple(TELEMETRY)),
             ),
             ("run_on names a cache that is not in l3_ids", not set(self.run_on) <= set(self.l3_ids)),
-            ("vendors are Intel and AMD", self.vendor not in ("Intel", "AMD")),
+            ("vendors are Intel, AMD and Arm", self.vendor not in ("Intel", "AMD", "Arm")),
+            ("Arm has pmgs, and nobody else", (self.vendor == "Arm") != (self.pmgs > 0)),
+            ("Arm is known from 7.3 on", self.vendor == "Arm" and not self.era.assign_mode),
+            (
+                "Arm counts mbm_total_bytes, by abmc_counters, and never mbm_local_bytes",
+                self.vendor == "Arm" and (LOCAL in self.events or (TOTAL in self.events) != (self.abmc_counters > 0)),
+            ),
             ("root_mask is wider than cbm_bits", self.root_mask > self.full_mask),
             ("only L3 and MB can be allocated", not _is_ordered_part(self.alloc, ("L3", "MB"))),
             ("a machine with neither allocation nor monitoring has no resctrl", not self.alloc and not self.monitoring),
@@ -251,8 +275,18 @@ def _named() -> dict[str, Profile]:
         variant("snc", era=ERAS["6.12"], snc_nodes=2, num_rmids=64),
         variant("amd-bmec", era=ERAS["6.12"], vendor="AMD", scale=64, num_closids=16, bmec=True),
         variant("amd-abmc", era=ERAS["7.3"], vendor="AMD", scale=64, num_closids=16, abmc_counters=8, bmec=True),
-        variant("intel-aet", era=ERAS["7.3"], packages=len(ids), telemetry=tuple(TELEMETRY)),
-        variant("telemetry-only", era=ERAS["7.3"], events=(), packages=len(ids), telemetry=tuple(TELEMETRY)),
+        variant(
+            "arm-mpam",
+            era=ERAS["7.3"],
+            vendor="Arm",
+            events=(LLC, TOTAL),
+            scale=1,
+            num_closids=16,
+            pmgs=4,
+            abmc_counters=8,
+        ),
+        variant("intel-aet", era=ERAS["7.3"], packages=2, telemetry=tuple(TELEMETRY)),
+        variant("telemetry-only", era=ERAS["7.3"], events=(), packages=2, telemetry=tuple(TELEMETRY)),
         variant("wide-ids", l3_ids=(8, 9, 10, 112)),
         variant("few-rmids", num_rmids=4),
     )

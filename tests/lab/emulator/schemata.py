@@ -21,7 +21,7 @@ NAME_WIDTH = len("L3CODE")
 
 @dataclass(frozen=True)
 class Bandwidth:
-    """What MB accepts: percent on Intel, steps of 1/8 GB/s on AMD."""
+    """What MB accepts: percent on Intel and Arm, steps of 1/8 GB/s on AMD."""
 
     minimum: int
     maximum: int
@@ -29,7 +29,12 @@ class Bandwidth:
     linear: int
 
 
-BANDWIDTHS = {"Intel": Bandwidth(10, 100, 10, 1), "AMD": Bandwidth(0, 2048, 1, 0)}
+BANDWIDTHS = {
+    "Intel": Bandwidth(10, 100, 10, 1),
+    "AMD": Bandwidth(0, 2048, 1, 0),
+    # As with 7 bits of MBW_MAX
+    "Arm": Bandwidth(1, 100, 1, 1),
+}
 
 
 class Allocation:
@@ -64,7 +69,7 @@ class Allocation:
         group.bandwidth = dict.fromkeys(self._domains.l3_ids, self.bandwidth.maximum)
 
     def _available(self, l3_id: int, group: Group) -> int:
-        used = shared = self._profile.shareable_bits
+        used = shared = self._profile.shared_mask
         for other in self._groups():
             if other is not group:
                 used |= other.masks[l3_id]
@@ -167,12 +172,12 @@ class Allocation:
             self._refuse(f"Non-hex character in the mask {text}\n")
         if mask == 0 or mask > self._profile.full_mask:
             self._refuse("Mask out of range\n")
-        if self._profile.vendor != "AMD" and self._first_run(mask) != mask:
+        if self._profile.contiguous and self._first_run(mask) != mask:
             self._refuse(f"The mask {mask:x} has non-consecutive 1-bits\n")
         others = [other for other in self._groups() if other is not group and other.masks[l3_id] & mask]
         if any(other.mode == EXCLUSIVE for other in others):
             self._refuse("Overlaps with exclusive group\n")
-        if group.mode == EXCLUSIVE and (others or mask & self._profile.shareable_bits):
+        if group.mode == EXCLUSIVE and (others or mask & self._profile.shared_mask):
             self._refuse("Overlaps with other group\n")
         return mask
 
@@ -210,7 +215,7 @@ class Allocation:
             self._refuse("Cannot be exclusive without CAT/CDP\n")
         for l3_id, mask in group.masks.items():
             others = (other.masks[l3_id] for other in self._groups() if other is not group)
-            if mask & self._profile.shareable_bits or any(mask & other for other in others):
+            if mask & self._profile.shared_mask or any(mask & other for other in others):
                 self._refuse("Schemata overlaps\n")
 
     def bit_usage(self) -> str:
@@ -221,7 +226,7 @@ class Allocation:
         letters = ""
         for bit in (1 << n for n in reversed(range(self._profile.mask_bits))):
             modes = {group.mode for group in self._groups() if group.masks[l3_id] & bit}
-            if self._profile.shareable_bits & bit:
+            if self._profile.shared_mask & bit:
                 letters += "X" if SHAREABLE in modes else "H"
             elif SHAREABLE in modes:
                 letters += "S"

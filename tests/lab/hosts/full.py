@@ -79,7 +79,7 @@ Wants=local-fs-pre.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/sbin/lab-sys-fs {offers_resctrl}
+ExecStart=/usr/sbin/lab-sys-fs {offers_resctrl} {architecture}
 """,
     "kvmops-lab-sshd.service": """\
 [Unit]
@@ -144,7 +144,9 @@ class FullHost:
 
     def _install_units(self, directory: Path) -> None:
         for name, text in _UNITS.items():
-            (directory / name).write_text(text.format(offers_resctrl="yes" if self._settings.resctrl else "no"))
+            offers_resctrl = "yes" if self._settings.resctrl else "no"
+            architecture = light.architecture(self._settings)
+            (directory / name).write_text(text.format(offers_resctrl=offers_resctrl, architecture=architecture))
         enabled = {**_ENABLED, **(_ENABLED_FOR_LIBVIRT if self._settings.libvirt else {})}
         for unit, target in enabled.items():
             if unit not in _UNITS and not (self._root / "usr/lib/systemd/system" / unit).exists():

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from waiting import comes
 
+from emulator.profiles import load
+
 from . import libvirt, mounts, network, ssh
 from .command import LAB, PATH, execute, spell
 from .errors import LabError
@@ -38,7 +40,7 @@ def start(state: State, settings: Settings, address: str) -> None:
     _own_home()
     network.write_hosts(Path("/etc"), settings.name, address)
     ssh.install_sshd(state, address, Path("/"), _SSH_DIRECTORY)
-    execute(LAB / "hosts/sys-fs.sh", "yes" if settings.resctrl else "no")
+    execute(LAB / "hosts/sys-fs.sh", "yes" if settings.resctrl else "no", architecture(settings))
     if settings.resctrl:
         _start_emulator(state, settings)
     if settings.libvirt:
@@ -84,6 +86,11 @@ def emulator_arguments(settings: Settings, control: str) -> list[str]:
     profile = ["--profile", settings.profile] if settings.profile else []
     overrides = [word for override in settings.overrides for word in ("--set", override)]
     return ["-m", "emulator", RESCTRL, *profile, *overrides, "--control", control]
+
+
+def architecture(settings: Settings) -> str:
+    """The architecture of which the host's kernel seems to be, where it is not the machine's, else empty."""
+    return load(settings.profile, settings.overrides).architecture if settings.profile else ""
 
 
 def _start_emulator(state: State, settings: Settings) -> None:

@@ -101,6 +101,18 @@ def test_a_record_that_is_older_than_a_change_of_the_rules_is_refused(tmp_path, 
         load(tmp_path / "record.json", {rule.number: rule})
 
 
+def test_a_rule_that_is_newer_than_a_record_and_does_not_apply_there_needs_no_new_record(tmp_path):
+    save([Run("kernel plain", "6.1", ["mon"], {"900": PASSED})], tmp_path / "record.json")
+    rules = [
+        Rule("900", "mount", "the rule"),
+        Rule("901", "mount", "of other hardware", needs=("mpam",)),
+        Rule("902", "mount", "of other kernels", since="7.3"),
+        Rule("903", "mount", "to be tried there"),
+    ]
+    run = load(tmp_path / "record.json", {rule.number: rule for rule in rules}).runs[0]
+    assert run.outcomes == {"900": PASSED, "901": "mpam", "902": "7.3 and later"}
+
+
 @pytest.mark.parametrize(
     ("kernel", "facts", "obstacle"),
     [

@@ -76,6 +76,8 @@ class Enforcement:
         # No more RMIDs than that can be had, and no bandwidth counter on these caches: the kernel has said so
         self.most_rmids: int | None = None
         self.full_caches: set[int] = set()
+        # On Arm: no more MON groups in a CTRL_MON group than that
+        self.full: dict[str, int] = {}
         self.before = Snapshot()
 
     def outcome(self, check: bool = False) -> Outcome:
@@ -175,7 +177,9 @@ class Enforcement:
         return {uuid for uuid in starting & self.needed if self.wishes.enables(uuid)}
 
     def _snapshot(self) -> Snapshot:
-        return self.host.look(self.selected, self.known, self.wishes.whole, self.most_rmids, self.full_caches)
+        return self.host.look(
+            self.selected, self.known, self.wishes.whole, self.most_rmids, self.full_caches, full=dict(self.full)
+        )
 
     def _look(self) -> tuple[Snapshot, Plan]:
         """What there is, and what is to be done for those for whom the kernel has not refused it."""
@@ -196,10 +200,14 @@ class Enforcement:
                 continue
             try:
                 perform(self.host, step)
-            except errors.RmidsExhausted:
-                # The numbers said that there is one. Another plan is needed, with no more than there are.
-                self._give_back([*self.done, *done])
-                return {}
+            except errors.RmidsExhausted as exc:
+                # The numbers said that there is one
+                waits = self._passing(step, exc)
+                if waits is None:
+                    # Another plan is needed, with no more than there are
+                    self._give_back(step, [*self.done, *done])
+                    return {}
+                stopped[step.uuid] = waits
             except errors.CountersExhausted:
                 # So did these. A domain without a counter is monitored all the same
                 self.full_caches.add(step.cache)
@@ -212,11 +220,25 @@ class Enforcement:
         self.refused.update({uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)})
         return {uuid: exc for uuid, exc in stopped.items() if isinstance(exc, passing)}
 
-    def _give_back(self, done: list[Operation]) -> None:
+    def _passing(self, step: Operation, refusal: errors.RmidsExhausted) -> errors.RmidsInLimbo | None:
+        if not self.host.resctrl.is_arm:
+            return None
+        from .refusals import held_in, passing
+
+        ctrl = step.group.ctrl
+        seen = max(self.full.get(ctrl, 0), held_in(ctrl, self.before.groups))
+        return passing(self.host.resctrl, step.group, refusal, seen)
+
+    def _give_back(self, refused: Operation, done: list[Operation]) -> None:
         """Remove the groups that this run has made, and from now on plan with the RMIDs that the kernel has given."""
         resctrl = self.host.resctrl
         held = resctrl.groups()
-        self.most_rmids = len(held) + 1
+        if resctrl.is_arm:
+            from .refusals import held_in
+
+            self.full[refused.group.ctrl] = held_in(refused.group.ctrl, held)
+        else:
+            self.most_rmids = len(held) + 1
         made = {step.group for step in done if step.kind == CREATE}
         for group in sorted(made.intersection(held)):
             resctrl.changes.remove(group)

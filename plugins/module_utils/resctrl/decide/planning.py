@@ -63,14 +63,25 @@ def plan(snapshot: Snapshot, wishes: Wishes) -> Plan:
     # All groups are made before the first thread is moved: the kernel may refuse one
     moves.sort(key=lambda step: step.kind != CREATE)
     shortage = _shortage(removals, moves, snapshot, wishes.reserve)
+    there = snapshot.groups
+    if not shortage and snapshot.is_arm:
+        from .places import shortage_in_a_group
+
+        created, removed = _groups(CREATE, moves), _groups(REMOVE, removals)
+        shortage = shortage_in_a_group(created, removed, snapshot)
+        there = there.difference(removed).union(created)
     if shortage:
         needy = {one.domain.uuid for one in snapshot.running} & {step.uuid for step in [*removals, *moves]}
         return Plan((), {**denied, **failures, **dict.fromkeys(needy, shortage)})
     steps = [*removals, *moves]
     room = snapshot.free_rmids - wishes.reserve + sum((step.kind == REMOVE) - (step.kind == CREATE) for step in steps)
-    departures, kept_too_much = _departures(snapshot, wanted, {step.tid for step in moves}, room)
+    departures, kept_too_much = _departures(snapshot, wanted, {step.tid for step in moves}, room, there)
     steps += [*departures, *_counters(snapshot, steps, wishes)]
     return Plan(tuple(steps), {**denied, **failures, **kept_too_much})
+
+
+def _groups(kind: str, steps: t.Iterable[Operation]) -> list[Group]:
+    return [step.group for step in steps if step.kind == kind]
 
 
 def _counters(snapshot: Snapshot, steps: t.Iterable[Operation], wishes: Wishes) -> list[Operation]:
@@ -125,21 +136,27 @@ def _moves(running: Running, wanted: t.Mapping[Group, t.Sequence[int]], snapshot
 
 
 def _departures(
-    snapshot: Snapshot, wanted: _Wanted, moved: t.Container[int], room: int
+    snapshot: Snapshot, wanted: _Wanted, moved: t.Container[int], room: int, there: t.Collection[Group]
 ) -> tuple[list[Operation], dict[str, errors.ResctrlError]]:
     """Take threads out that a group of ours should not count; and for whom there is no RMID for it.
 
     To take a thread out is to write to a CTRL_MON group's tasks, which may change its allocation. So they move into
     another group of ours which is then removed. Until there is an RMID for that the group stays as it is: to remove it
     first would mean to lose it, as long as the lines of its RMID are in the cache. `moved` threads go elsewhere anyway.
+    `room` is how many RMIDs are left, `there` are the groups that there are by then.
     """
     steps: list[Operation] = []
     failures: dict[str, errors.ResctrlError] = {}
     for running in snapshot.running:
         for group, tids in wanted.get(running.domain.uuid, {}).items():
             extra = [tid for tid in sorted(_extra(running, group, tids, snapshot)) if tid not in moved]
+            here = snapshot.room(group.ctrl, there)
             if extra and room < 1:
                 failures[running.domain.uuid] = _kept_too_much(running, snapshot)
+            elif extra and here is not None and here < 1:
+                from .places import kept_too_much
+
+                failures[running.domain.uuid] = kept_too_much(running, group.ctrl, snapshot)
             elif extra:
                 door = leaving_group(group)
                 steps.append(Operation(CREATE, door))

@@ -36,6 +36,9 @@ class Snapshot:
     `unjudged`: groups of ours of which that cannot be said from here.
     `num_rmids`: how many there are, the root's included (0: no monitoring).
     `named_rmids`: how many the kernel names, where it has just refused a group though there seemed to be more; else 0.
+    `is_arm`: the kernel is one for Arm, where a thread in a group has the CLOSID of that group only.
+    `rmids_of_each`: how many RMIDs each CTRL_MON group has, its own included; None: as many as there are, or not known.
+    `full`: how many MON groups a CTRL_MON group (by name) had when the kernel has just refused another there.
     `machines`: libvirt's machine names of all domains that run.
     `cpu_groups`: for a domain (by UUID) the groups of others that count the CPUs that its threads may run on.
     `throttles`: resctrl is mounted with mba_MBps, which throttles a group by the bandwidth that it counts.
@@ -52,6 +55,9 @@ class Snapshot:
     unjudged: frozenset[Group] = frozenset()
     num_rmids: int = 0
     named_rmids: int = 0
+    is_arm: bool = False
+    rmids_of_each: int | None = None
+    full: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
     machines: frozenset[str] = frozenset()
     cpu_groups: t.Mapping[str, tuple[Group, ...]] = dataclasses.field(default_factory=dict)
     throttles: bool = False
@@ -108,6 +114,22 @@ class Snapshot:
         if self.named_rmids > self.num_rmids:
             return f"{self.num_rmids} (the kernel names {self.named_rmids}, and has just refused another)"
         return str(self.num_rmids)
+
+    def places(self, ctrl: str) -> int | None:
+        """How many MON groups fit in a CTRL_MON group (by name); None where only the RMIDs limit them."""
+        most = [self.full[ctrl]] if ctrl in self.full else []
+        most += [] if self.rmids_of_each is None else [self.rmids_of_each - 1]
+        return min(most, default=None)
+
+    def room(self, ctrl: str, groups: t.Iterable[Group]) -> int | None:
+        """How many more MON groups fit in a CTRL_MON group if `groups` are there; None where only the RMIDs limit them.
+
+        It may be negative: a group that was renamed to another CTRL_MON group keeps the place that it had.
+        """
+        places = self.places(ctrl)
+        if places is None:
+            return None
+        return places - sum(bool(group.mon) and group.ctrl == ctrl for group in groups)
 
     def rmids(self) -> dict[str, int]:
         """How many RMIDs there are, how many of them are held, and how many are free."""

@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
 def wanted_groups(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Group, list[int]]:
     """Group of ours -> the threads of a domain that belong in it, so that each in scope is counted by us or by libvirt.
 
-    Raises ForeignGroup, NoVcpuThreads, ThrottledByCpu.
+    Raises ForeignGroup, NoVcpuThreads, ThrottledByCpu, AllocatedByCpu.
     """
     process, domain = running.process, running.domain
     scope = process.threads if wish.whole_process else process.vcpus.values()
@@ -30,7 +30,7 @@ def wanted_groups(running: Running, snapshot: Snapshot, wish: Wish) -> dict[Grou
         if group.mon and not group.uuid and not wish.takeover:
             raise _foreign(running, tid, group, snapshot)
         if not group.path and not wish.leave_cpu_group:
-            _check_throttling(running, snapshot)
+            _check_cpu_groups(running, snapshot)
         wanted.setdefault(group_for(domain.uuid, group), []).append(tid)
     return wanted
 
@@ -58,16 +58,27 @@ def _foreign(running: Running, tid: int, group: Group, snapshot: Snapshot) -> er
     )
 
 
-def _check_throttling(running: Running, snapshot: Snapshot) -> None:
-    """Refuse to move a thread out of the reach of its CPU's CTRL_MON group where that group is throttled.
+def _check_cpu_groups(running: Running, snapshot: Snapshot) -> None:
+    """Refuse to move a thread out of the reach of its CPU's CTRL_MON group where that would change its allocation.
 
-    The kernel's software controller looks at what the group counts (mba_MBps; seen on 6.12 and 7.3), and the thread
-    would be counted by us. Raises ThrottledByCpu.
+    With mba_MBps the kernel's software controller looks at what the group counts (seen on 6.12 and 7.3), and the thread
+    would be counted by us. On Arm a thread that is not in the root group itself has the CLOSID of its own group only,
+    here the root's (mpam_thread_switch(), Linux 7.3); on x86 its CPU's stays.
+    Raises ThrottledByCpu, AllocatedByCpu.
     """
-    throttling = [group for group in snapshot.cpu_groups.get(running.domain.uuid, ()) if not group.mon]
-    if snapshot.throttles and throttling:
+    controls = [group for group in snapshot.cpu_groups.get(running.domain.uuid, ()) if not group.mon]
+    if not controls:
+        return
+    hint = "Put the domain's threads into that group by another program, or accept it (leave_cpu_group=true)"
+    if snapshot.throttles:
         raise errors.ThrottledByCpu(
-            f"The memory bandwidth of domain '{running.domain.name}' is throttled by the group {throttling[0].path} of "
+            f"The memory bandwidth of domain '{running.domain.name}' is throttled by the group {controls[0].path} of "
             "the CPU that it may run on (resctrl is mounted with mba_MBps), and monitoring the domain would end that",
-            hint="Put the domain's threads into that group by another program, or accept it (leave_cpu_group=true)",
+            hint=hint,
+        )
+    if snapshot.is_arm:
+        raise errors.AllocatedByCpu(
+            f"Domain '{running.domain.name}' has the allocation of the group {controls[0].path} of the CPU that it may "
+            "run on, and on Arm monitoring the domain would end that",
+            hint=hint,
         )

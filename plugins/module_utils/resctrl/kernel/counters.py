@@ -45,6 +45,18 @@ def read_counter(directory: str, event: str) -> Value:
         return Value(None, GONE if exc.errno in _GONE else ERROR)
 
 
+def _read_settled(resctrl: Resctrl, directory: str, event: str) -> Value:
+    """The same, but on Arm a 0 is read again once.
+
+    There a file also reads 0 if the hardware was not ready: the driver waits for as long as the firmware says, tries
+    again, and gives up with EBUSY, for which there is no word (mpam_msmon_read(), rdtgroup_mondata_show(); Linux 7.3).
+    The monitor stays as it was set up, so that a second read mostly finds it ready. A 0 that is read twice is believed:
+    that the kernel could tell it from a true one is nowhere to be seen.
+    """
+    value = read_counter(directory, event)
+    return read_counter(directory, event) if value.number == 0 and resctrl.is_arm else value
+
+
 def cache_directories(resctrl: Resctrl, group: Group = ROOT) -> dict[int, str]:
     """L3 cache id -> its directory in `group`, in the order of the ids; empty where they cannot be listed."""
     return {place.id: path for place, path in _directories_if_any(resctrl, group).items() if place.resource == L3}
@@ -111,7 +123,7 @@ def read_group(
     }
     values = {
         place: {
-            event.name: read_counter(path, event.name) if event in events else Value(None, UNSUPPORTED)
+            event.name: _read_settled(resctrl, path, event.name) if event in events else Value(None, UNSUPPORTED)
             for event in of_resource[place.resource]
         }
         for place, path in _directories(resctrl, group).items()

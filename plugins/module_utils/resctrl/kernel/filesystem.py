@@ -79,6 +79,16 @@ class Resctrl:
             return namespace == _INITIAL_NAMESPACE
         return namespace == self.mount.source
 
+    @functools.cached_property
+    def is_arm(self) -> bool:
+        """Whether the kernel is one for Arm, where some rules of resctrl are others (Arm MPAM).
+
+        No file of resctrl tells for certain, and the driver says that one needs to know the architecture
+        (mpam_resctrl_monitor_init()). This file is the kernel's own word, which no personality changes: on x86 it
+        never begins so. Old kernels do not have it, and no MPAM in their resctrl either.
+        """
+        return read_if_there(f"{self.proc}/sys/kernel/arch").startswith("aarch64")
+
     # -- groups and threads
 
     def read(self, group: Group, name: str) -> str | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+import types
 import typing as t
 import zlib
 
@@ -75,11 +76,14 @@ class Host:
         whole: t.Container[str] = (),
         most_rmids: int | None = None,
         full_caches: t.Container[int] = (),
+        *,
+        full: t.Mapping[str, int] = types.MappingProxyType({}),
     ) -> Snapshot:
         """A snapshot for the selected domains; `known` are all of libvirt's.
 
         `whole`: the UUIDs of those of which every thread is in question, not only the vCPUs'.
         `most_rmids`: no more RMIDs than that can be had, since the kernel has just refused another.
+        `full`: see Snapshot.
         `full_caches`: the L3 caches on which it has just refused a bandwidth counter.
         Raises Unreadable.
         """
@@ -103,10 +107,21 @@ class Host:
             named_rmids=rmids,
             machines=frozenset(machine_name(domain, self.source.driver) for domain in known if domain.active),
             cpu_groups=groups_of_cpus(self.resctrl, self.source.processes, running, location),
+            is_arm=self.resctrl.is_arm,
+            rmids_of_each=self._rmids_of_each(),
+            full=full,
             throttles=mount is not None and mount.throttles,
             bandwidth=bandwidth_of(self.resctrl, _counting(location), full_caches),
             warnings=tuple(location.warnings),
         )
+
+    def _rmids_of_each(self) -> int | None:
+        if not self.resctrl.is_arm:
+            return None
+        # Not above: what is imported is compiled on every run
+        from ..kernel.mpam import rmids_of_each
+
+        return rmids_of_each(self.resctrl)
 
     def _find(self, selected: t.Sequence[Selected]) -> tuple[list[Running], dict[str, errors.ResctrlError]]:
         """The processes of the selected running domains, and for those without one the reason (by UUID)."""

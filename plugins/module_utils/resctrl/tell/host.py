@@ -104,6 +104,12 @@ def _of_rmids(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Decla
         found.append(
             f"All {snapshot.num_rmids} RMIDs are in use ({snapshot.holders()}): remove groups that nobody needs"
         )
+    elif snapshot.room(ROOT.ctrl, snapshot.groups) == 0 and _someone_lacks_an_rmid(outcome, declared):
+        found.append(
+            "All places for MON groups in the root group are in use, though RMIDs are free: on Arm each CTRL_MON group "
+            f"has RMIDs of its own, here {snapshot.rmids_of_each} with that of the group itself. Domains in the root "
+            "are monitored by priority; one to which libvirt allocates cache has room of its own"
+        )
     if max_threshold_occupancy(resctrl) == 0:
         found.append(
             "info/L3_MON/max_threshold_occupancy is 0, so that a freed RMID cannot be used again before the cache has "
@@ -164,6 +170,7 @@ def describe_host(
         ],
         "rmids": {
             **snapshot.rmids(),
+            "per_ctrl_mon": snapshot.rmids_of_each,
             "held_by": [
                 {
                     "owner": owner,

@@ -145,7 +145,8 @@ def _add_enable(choices: _Choices) -> None:
     enable.add_argument(
         "--leave-cpu-group",
         action="store_true",
-        help="monitor a domain even where that ends the throttling of its memory bandwidth by its CPU's group",
+        help="monitor a domain even where that ends the throttling of its memory bandwidth, or on Arm its allocation,"
+        " by its CPU's group",
     )
 
 

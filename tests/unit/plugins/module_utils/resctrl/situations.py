@@ -101,6 +101,8 @@ def hosts(draw: st.DrawFn) -> Snapshot:
         elif group != ROOT:
             location[tid] = group
     threads = {one.domain.uuid: one.process.threads for one in running}
+    is_arm = draw(st.booleans())
+    full = st.dictionaries(st.sampled_from([control.ctrl for control in CONTROLS]), st.integers(0, 3), max_size=2)
     dead = [group for group, inside in members.items() if not inside & threads.get(group.uuid, frozenset())]
     return host(
         *running,
@@ -110,6 +112,9 @@ def hosts(draw: st.DrawFn) -> Snapshot:
         stale=dead,
         num_rmids=draw(st.integers(1, 40)),
         throttles=draw(st.booleans()),
+        is_arm=is_arm,
+        rmids_of_each=draw(st.none() | st.integers(1, 5)) if is_arm else None,
+        full=draw(full) if is_arm else {},
         cpu_groups={one.domain.uuid: (PQOS,) for one in running if draw(st.integers(0, 3)) == 0},
     )
 

@@ -65,9 +65,7 @@ ANY, WANTED, NONE = Wish(), Wish(bandwidth=True), Wish(bandwidth=False)
         pytest.param({0: 2}, {}, {"vm1": ANY, "vm2": ANY}, (2, 0), id="among equals by name"),
         pytest.param({0: 0}, {2: [0]}, {"vm1": ANY, "vm2": ANY}, (0, 2), id="who has one keeps it"),
         pytest.param({0: 0}, {1: [0]}, {"vm1": ANY, "vm2": Wish(priority=1)}, (0, 2), id="a higher priority gets it"),
-        pytest.param(
-            {0: 0}, {1: [0]}, {"vm1": ANY, "vm2": WANTED}, (0, 2), id="who wants it gets it"
-        ),
+        pytest.param({0: 0}, {1: [0]}, {"vm1": ANY, "vm2": WANTED}, (0, 2), id="who wants it gets it"),
         pytest.param(
             {0: 0}, {1: [0]}, {"vm1": Wish(priority=9), "vm2": WANTED}, (0, 2), id="whatever the priority of that one"
         ),
@@ -76,9 +74,7 @@ ANY, WANTED, NONE = Wish(), Wish(bandwidth=True), Wish(bandwidth=False)
         pytest.param({0: 1}, {1: [0]}, {"vm1": NONE}, (0,), id="also if nobody needs it"),
         pytest.param({0: 1}, {}, {"vm1": ANY}, (1,), id="one event is counted where there is one counter"),
         pytest.param({0: 0, 1: 2}, {1: [0]}, {"vm1": ANY, "vm2": ANY}, (4, 0), id="each cache has its own"),
-        pytest.param(
-            {0: 0, 1: 0}, {1: [0], 2: [1]}, {"vm1": ANY, "vm2": ANY}, (2, 2), id="nothing moves in vain"
-        ),
+        pytest.param({0: 0, 1: 0}, {1: [0], 2: [1]}, {"vm1": ANY, "vm2": ANY}, (2, 2), id="nothing moves in vain"),
     ],
 )
 def test_who_has_counters(free, assigned, of, told):

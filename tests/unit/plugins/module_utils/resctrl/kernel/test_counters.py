@@ -38,6 +38,40 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.grou
 CONTROL, MONITOR = Group("qemu-1-vm2-vcpus_0-1"), Group("qemu-1-vm2-vcpus_0-1", "qemu-1-vm2-vcpus_0")
 
 
+class Reads:
+    """A counter that reads one text after the other, the last one for ever."""
+
+    def __init__(self, monkeypatch, *texts):
+        self.texts, self.count = list(texts), 0
+        monkeypatch.setattr(counters, "read_text", self)
+
+    def __call__(self, _path):
+        self.count += 1
+        return f"{self.texts[min(self.count, len(self.texts)) - 1]}\n"
+
+
+@pytest.mark.parametrize(
+    ("arch", "texts", "expected"),
+    [
+        ("aarch64", ["0", "4711"], (Value(4711), 2)),
+        ("aarch64", ["0", "0", "4711"], (Value(0), 2)),
+        ("aarch64", ["0", "Error"], (Value(None, "error"), 2)),
+        ("aarch64", ["4711", "0"], (Value(4711), 1)),
+        ("aarch64", ["Unavailable", "1"], (Value(None, "unavailable"), 1)),
+        ("x86_64", ["0", "4711"], (Value(0), 1)),
+        ("", ["0", "4711"], (Value(0), 1)),
+    ],
+)
+def test_on_arm_a_0_that_may_mean_not_ready_is_read_again_once(tmp_path, monkeypatch, arch, texts, expected):
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/arch").write_text(f"{arch}\n")
+    (tmp_path / "mon_data/mon_L3_00").mkdir(parents=True)
+    counter = Reads(monkeypatch, *texts)
+    occupancy = [event for event in L3_EVENTS if event.name == "llc_occupancy"]
+    values = read_group(Resctrl(str(tmp_path), str(tmp_path / "proc")), Group(), occupancy)
+    assert (values[Place(L3, 0)]["llc_occupancy"], counter.count) == expected
+
+
 @pytest.mark.parametrize(
     ("names", "ids"),
     [

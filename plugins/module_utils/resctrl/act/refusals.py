@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What it means on Arm that the kernel has no RMID for a group though the numbers said so."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import errors
+from ..kernel.mpam import rmids_of_each
+
+if t.TYPE_CHECKING:
+    from ..kernel.filesystem import Resctrl
+    from ..kernel.groups import Group
+
+
+def held_in(ctrl: str, groups: t.Iterable[Group]) -> int:
+    """How many of the groups are MON groups in a CTRL_MON group (by name)."""
+    return sum(bool(group.mon) and group.ctrl == ctrl for group in groups)
+
+
+def passing(resctrl: Resctrl, refused: Group, refusal: errors.RmidsExhausted, seen: int) -> errors.RmidsInLimbo | None:
+    """The refusal of a group as one that passes by time, if its CTRL_MON group is not full; None if it is.
+
+    While an RMID of its own waits in the limbo, and any of other CTRL_MON groups is free, the kernel says ENOSPC, as if
+    all were held (resctrl_find_free_rmid(), Linux 7.3). Where no file tells how many MON groups fit, it is at least as
+    many as this run has `seen` there. Raises Unreadable.
+    """
+    each = rmids_of_each(resctrl)
+    if held_in(refused.ctrl, resctrl.groups()) >= (seen if each is None else each - 1):
+        return None
+    return errors.RmidsInLimbo(
+        refusal.message,
+        path=refusal.path,
+        hint="This CTRL_MON group is not full: a freed RMID of its own waits until the cache has lost its lines. Try "
+        "again in some seconds. If that does not help, a MON group was renamed to another CTRL_MON group, and its RMID "
+        "is lost until resctrl is mounted anew",
+    )
