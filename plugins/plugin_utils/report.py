@@ -30,7 +30,7 @@ _LABELS = {
     "waits_for_cpu": "waits for a CPU",
     "memory_pressure": "lacks memory",
     "streams": "streams",
-    "large_working_set": "large working set",
+    "large_working_set": "looks like a large working set",
     "holds_more_than_share": "holds more than its share",
     "moves_more_than_share": "moves more than its share",
     "not_accounted_for": "not accounted for",

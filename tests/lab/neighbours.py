@@ -232,6 +232,7 @@ SITUATIONS = (
         "One VM of three holds three quarters of a full cache, and hardly moves anything.",
         _big_but_quiet,
         (("large_working_set", "vm1", "cache 0"),),
+        doubts=1,
     ),
     Situation(
         "One VM holds three quarters of a full cache, and has four fifths of the vCPUs.",

@@ -66,9 +66,9 @@ def test_the_page_and_the_values_are_written_and_what_stands_out_is_said(plant, 
     planted = plant(situation("big but quiet"))
     status, output = report(planted, "-e", "resctrl_output=out.html")
     assert status == 0, output
-    assert "localhost: vm1 has a large working set: it holds 24M of the 32M of L3 cache 0 (75%)" in output
+    assert "localhost: vm1 looks like a large working set: it holds 24M of the 32M of L3 cache 0 (75%)" in output
     assert sorted(path.name for path in report.home.glob("out.*")) == ["out.csv", "out.html", "out.json"]
-    assert "vm1 has a large working set" in (report.home / "out.html").read_text(encoding="utf-8")
+    assert "vm1 looks like a large working set" in (report.home / "out.html").read_text(encoding="utf-8")
     rows = list(csv.DictReader((report.home / "out.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["host"], row["cache"], row["domain"], row["llc_occupancy"]) for row in rows] == [
         ("localhost", "0", "vm1", str(24 << 20)),

@@ -56,11 +56,13 @@ def doubts_of_time(situation: Situation) -> tuple[str, ...]:
 def doubts_of(situation: Situation) -> tuple[str, ...]:
     """What speaks against that nothing stands out: what could not be judged."""
     sizes = [cache for cache in situation.caches if situation.fullness(cache) is None]
-    ceilings = [socket.key for socket in situation.sockets if socket.key not in situation.ceilings]
+    untold = [socket.key for socket in situation.sockets if situation.moved(socket.caches) is None]
+    ceilings = [one.key for one in situation.sockets if one.key not in situation.ceilings and one.key not in untold]
     without = [one.name for one in situation.subjects if not one.counted]
     found = [
         *doubts_of_time(situation),
         *([f"How full L3 cache {_listed(sizes)} is could not be told."] if sizes else []),
+        *([f"How much {_listed(untold)} moves could not be told."] if untold else []),
         *([f"No ceiling of the memory bandwidth is known for {_listed(ceilings)}."] if ceilings else []),
         *([f"Nothing is known of {_listed(without)}, which no group counts."] if without else []),
         *([] if situation.caches else ["Nothing was counted at all."]),
@@ -68,11 +70,14 @@ def doubts_of(situation: Situation) -> tuple[str, ...]:
     return tuple(found)
 
 
-def doubts_of_cache(situation: Situation, subject: Subject, cache: int) -> tuple[str, ...]:
-    """What speaks against that a domain holds more than its share of a cache."""
+def doubts_of_cache(situation: Situation, subject: Subject, cache: int, *, quiet: bool) -> tuple[str, ...]:
+    """What speaks against that a domain holds more than its share of a cache, and is `quiet` there."""
     found = [*doubts_of_time(situation), *_partial(subject, [cache])]
     if subject.forced_by in ("cachetune", "memorytune"):
         found.append("libvirt may have allocated a part of the cache to it: what is its own it takes from nobody.")
+    moved = situation.moved([cache])
+    if quiet and moved is not None and moved < (situation.caches[cache].size or 0):
+        found.append("Little is moved through this cache at all: it may hold what nobody has needed since.")
     if situation.whole.get(cache, Holding()).held is None:
         found.append("How full the cache is was added up from the VMs that are monitored.")
     return tuple(found)

@@ -121,7 +121,7 @@ def _of_cache(situation: Situation, cache: int) -> t.Iterator[Finding]:
         if held is not None and held / size >= max(AT_LEAST, MUCH_MORE * fair):
             kind, numbers = _how(situation, subject, cache, fair)
             numbers.update(held=held, share=held / size, fair_share=fair, size=float(size), fullness=fullness)
-            against = doubts_of_cache(situation, subject, cache)
+            against = doubts_of_cache(situation, subject, cache, quiet=kind == LARGE_WORKING_SET)
             yield Finding(kind, subject.name, subject.uuid, cache, package, numbers, against)
     held = situation.whole.get(cache, Holding()).held
     if held is not None:

@@ -32,8 +32,8 @@ _SENTENCES = {
     kinds.STREAMS: "{domain} streams through {place}: it holds {held} of {size} ({share}) with {fair_share} of the "
     "running vCPUs there, and moves {bytes_per_second}/s, which replaces what it holds {replaced_per_second:.0f} "
     "times a second.",
-    kinds.LARGE_WORKING_SET: "{domain} has a large working set: it holds {held} of the {size} of {place} ({share}) "
-    "with {fair_share} of the running vCPUs there, but moves only {bytes_per_second}/s, so it uses what it holds.",
+    kinds.LARGE_WORKING_SET: "{domain} looks like a large working set: it holds {held} of the {size} of {place} "
+    "({share}) with {fair_share} of the running vCPUs there, but moves only {bytes_per_second}/s.",
     kinds.HOLDS_MORE: "{domain} holds {held} of the {size} of {place} ({share}) with {fair_share} of the running "
     "vCPUs there. Whether it streams cannot be told, since its bandwidth is not known.",
     kinds.MOVES_MORE: "{domain} moves {bytes_per_second}/s, which is {share} of what {place} moves, with {fair_share} "

@@ -86,6 +86,21 @@ def test_a_cache_of_unknown_size_is_not_judged_and_that_is_said():
     assert "How full L3 cache 0 is could not be told." in found.against
 
 
+@pytest.mark.parametrize(("moved", "expected"), [(SIZE - 1.0, 1), (float(SIZE), 0)])
+def test_where_little_moves_a_quiet_vm_may_hold_what_nobody_needs(moved, expected):
+    quiet_hog = subject("vm1", 700, 1.0)
+    (found,) = findings(situation(quiet_hog, subject("vm2", 200, 1.0), subject("vm3", 100, 0.0), moved=moved))
+    assert found.kind == "large_working_set"
+    assert [one.startswith("Little is moved through this cache at all") for one in found.against] == [True] * expected
+
+
+def test_what_could_not_be_told_is_no_reason_to_say_that_nothing_stands_out_for_sure():
+    (found,) = findings(situation(subject("vm1", 1, 1.0), held=1, moved=None))
+    assert (found.kind, found.against) == ("nothing_stands_out", ("How much package 0 moves could not be told.",))
+    (found,) = findings(situation(subject("vm1", 1, 1.0), held=1, moved=1.0))
+    assert found.against == ("No ceiling of the memory bandwidth is known for package 0.",)
+
+
 def test_a_known_part_is_judged_and_said_to_be_a_part():
     part = subject("vm1", 700, 90_000.0, partial=frozenset({"bandwidth"}))
     (found,) = findings(situation(part, quiet, subject("vm3", 100, 0.0)))
