@@ -29,7 +29,7 @@ _resctrl_mon_options() {
         enable) printf '%s' '--persistent --scope --takeover --bandwidth --leave-cpu-group' ;;
         disable) printf '%s' '--persistent' ;;
         enforce) printf '%s' '--check --quiet --json' ;;
-        metrics) printf '%s' '--output' ;;
+        metrics) printf '%s' '--output --mode --interval' ;;
     esac
     printf '%s' ' --resctrl-path --source --help'
 }
@@ -58,7 +58,7 @@ _resctrl_mon() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
-        --interval | --ceiling) return ;;
+        --interval | --ceiling | --mode) return ;;
         --sort) words='name cache total local watts' ;;
         --scope) words='vcpus domain' ;;
         --bandwidth) words='auto true false' ;;

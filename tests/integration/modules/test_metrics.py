@@ -110,6 +110,18 @@ def test_a_file_is_replaced_at_once_and_may_be_read_by_all(two):
     assert [one.name for one in path.parent.glob("test.prom*")] == ["test.prom"]
 
 
+def test_the_mode_of_the_file_can_be_chosen(two):
+    assert two.agent.run("metrics", "--output", "/run/kvmops-resctrl/test.prom", "--mode", "0640") == (0, "", "")
+    assert stat.S_IMODE(two.domains.path("/run/kvmops-resctrl/test.prom").stat().st_mode) == 0o640
+
+
+def test_a_run_that_takes_more_than_a_tenth_of_the_interval_says_so_when_that_begins(two):
+    told = [two.agent.run("metrics", "--interval", interval)[2] for interval in ("0.001", "0.001", "3600", "0.001")]
+    assert [text.partition(" took ")[2].partition(" of ")[2] for text in told] == [
+        "0.001 seconds, which is more than a tenth: use a longer interval\n" * number for number in (1, 0, 0, 1)
+    ]
+
+
 def test_a_file_that_cannot_be_written_is_an_error(two):
     status, _text, errors = two.agent.run("metrics", "--output", "/nowhere/resctrl.prom")
     assert (status, errors) == (1, "error: Cannot write /nowhere/resctrl.prom: No such file or directory\n")
@@ -150,6 +162,16 @@ def test_what_was_noted_of_counters_and_is_damaged_is_set_aside_and_said(two):
     status, text, errors = two.agent.run("metrics")
     assert (status, "It was set aside as /run/kvmops-resctrl/baselines.json.damaged" in errors) == (0, True)
     assert Told(text).of(MOVED, "cache_id", scope="total") == {"0": 0, "1": 0}
+
+
+def test_bandwidth_counters_are_told_with_who_has_them(make_host, make_agent, tell):
+    host = make_host("amd-abmc", "abmc_counters=8", "l3_ids=0,1")
+    host.domains.add("vm1")
+    host.run("resctrl_mon", name="vm1")
+    told = tell(make_agent(host))
+    assert told.of("resctrl_bandwidth_counters", "cache_id") == {"0": 8, "1": 8}
+    assert told.of("resctrl_bandwidth_counters_free", "cache_id") == {"0": 4, "1": 4}
+    assert told.of("resctrl_bandwidth_counters_used", "owner", cache_id="1") == {"default": 2, "kvmops": 2}
 
 
 # -- telemetry of packages ---------------------------------------------------------------------------------------------

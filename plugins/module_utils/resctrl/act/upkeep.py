@@ -37,6 +37,7 @@ _LOOKS_AT_A_START = 10
 # What the agent notes; gone after a reboot: which lasting troubles it has reported, and how its last run ended
 MEMORY = "/run/kvmops-resctrl/said.json"
 LAST_RUN = "/run/kvmops-resctrl/enforced.json"
+SLOW = "/run/kvmops-resctrl/slow.json"
 
 
 class Report(t.NamedTuple):
@@ -156,6 +157,16 @@ def news(report: Report, path: str = MEMORY) -> Report:
         warnings=[line for line in report.warnings if line not in before],
         errors=[line for line in report.errors if line not in before],
     )
+
+
+def is_news(trouble: str, lasts: bool, path: str) -> bool:
+    """Whether a trouble of the command's own has begun since the last run. Where nothing can be kept it is news."""
+    before = _said_before(path)
+    if (trouble in before) != lasts:
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            write_json(path, {"said": [trouble] if lasts else []})
+    return lasts and trouble not in before
 
 
 class LastRun(t.NamedTuple):

@@ -182,12 +182,12 @@ def describe_host(
         },
         "caches": [{"id": cache, "size": sizes.get(cache)} for cache in caches],
         "mbm_assign_mode": assign_mode(resctrl),
-        "counters": _counters(resctrl, snapshot),
+        "counters": describe_counters(resctrl, snapshot),
         "problems": problems(resctrl, outcome, declared, configured),
     }
 
 
-def _counters(resctrl: Resctrl, snapshot: Snapshot) -> list[dict[str, t.Any]]:
+def describe_counters(resctrl: Resctrl, snapshot: Snapshot) -> list[dict[str, t.Any]]:
     """The bandwidth counters of each cache, and who has them; empty where groups need none."""
     bandwidth = bandwidth_of(resctrl, [ROOT, *snapshot.groups])
     if bandwidth is None:

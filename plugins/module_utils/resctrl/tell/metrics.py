@@ -13,11 +13,11 @@ from ..errors import PolicyDamaged
 from ..kernel.configured import changed
 from ..kernel.counters import cache_directories
 from ..kernel.events import L3, OCCUPANCY
-from ..kernel.info import bandwidth_counters, cache_sizes, configurations
+from ..kernel.info import cache_sizes, configurations
 from ..kernel.preflight import missing_monitoring
 from ..wish.files import load
 from .exposition import COUNTER, Family, Point
-from .host import problems
+from .host import describe_counters, problems
 
 if t.TYPE_CHECKING:
     from decimal import Decimal
@@ -28,7 +28,6 @@ if t.TYPE_CHECKING:
     from ..decide.baselines import Key
     from ..decide.snapshot import Snapshot
     from ..decide.status import DomainStatus
-    from ..kernel.info import Counters
     from ..observe.host import Host
     from ..observe.sampling import Statistics
 
@@ -55,6 +54,7 @@ _RMIDS_USED = Family("resctrl_rmids_used", "RMIDs that are held by groups.")
 _RMIDS_FREE = Family("resctrl_rmids_free", "RMIDs that no group holds.")
 _RMIDS_RESERVED = Family("resctrl_rmids_reserved", "RMIDs that the policy of this host leaves free.")
 _COUNTERS = Family("resctrl_bandwidth_counters", "Assignable bandwidth counters of an L3 cache.")
+_COUNTERS_USED = Family("resctrl_bandwidth_counters_used", "Assignable bandwidth counters that groups have.")
 _COUNTERS_FREE = Family("resctrl_bandwidth_counters_free", "Assignable bandwidth counters that no group has.")
 _CONFIGURED = Family(
     "resctrl_event_configured", "An event that counts something else than by default on a cache. Always 1."
@@ -74,6 +74,7 @@ class HostFacts(t.NamedTuple):
     """What there is to tell of a host beside its domains.
 
     `reserve`: the RMIDs that the policy leaves free; None where that cannot be read.
+    `counters`: the bandwidth counters of each cache, see host.describe_counters().
     `configured`: event -> the caches on which it counts something else than by default.
     `last_run`: the last enforcement, if any.
     """
@@ -83,7 +84,7 @@ class HostFacts(t.NamedTuple):
     cpus: int
     reserve: int | None
     cache_sizes: t.Mapping[int, int]
-    counters: t.Mapping[int, Counters]
+    counters: t.Sequence[t.Mapping[str, t.Any]]
     configured: t.Mapping[str, t.Collection[int]]
     last_run: LastRun | None
 
@@ -149,9 +150,12 @@ def _of_host(snapshot: Snapshot, host: HostFacts) -> t.Iterator[Point]:
     for event, caches in sorted(host.configured.items()):
         for cache in sorted(caches):
             yield Point(_CONFIGURED, {"event": event, "cache_id": str(cache)}, 1)
-    for cache, one in sorted(host.counters.items()):
-        yield Point(_COUNTERS, {"cache_id": str(cache)}, one.total)
-        yield Point(_COUNTERS_FREE, {"cache_id": str(cache)}, one.free)
+    for counters in host.counters:
+        labels = {"cache_id": str(counters["cache"])}
+        yield Point(_COUNTERS, labels, counters["total"])
+        yield Point(_COUNTERS_FREE, labels, counters["free"])
+        for held in counters["held_by"]:
+            yield Point(_COUNTERS_USED, {**labels, "owner": held["owner"]}, held["counters"])
 
 
 def host_facts(host: Host, collection: Collection) -> tuple[HostFacts, list[str]]:
@@ -173,7 +177,7 @@ def host_facts(host: Host, collection: Collection) -> tuple[HostFacts, list[str]
         cpus=os.cpu_count() or 0,
         reserve=reserve,
         cache_sizes=cache_sizes(),
-        counters={} if missing else bandwidth_counters(resctrl),
+        counters=[] if missing else describe_counters(resctrl, collection.outcome.after),
         configured=changed(configured, cache_directories(resctrl)) if configured else {},
         last_run=last_run(),
     )

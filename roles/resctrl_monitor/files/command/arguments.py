@@ -172,6 +172,10 @@ def _add_metrics(choices: _Choices) -> None:
     metrics.add_argument(
         "--output", metavar="FILE", help="replace a file with them, for the textfile collector of node_exporter"
     )
+    metrics.add_argument("--mode", type=_mode, default=0o644, metavar="MODE", help="the mode of that file (0644)")
+    metrics.add_argument(
+        "--interval", type=_seconds, metavar="SECONDS", help="say so when a run takes more than a tenth of that"
+    )
 
 
 def _add_domain(verb: argparse.ArgumentParser) -> None:
@@ -190,6 +194,16 @@ def _gigabytes(text: str) -> float:
     if not 0 < gigabytes < float("inf"):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of gigabytes per second above 0")
     return gigabytes * 1e9
+
+
+def _mode(text: str) -> int:
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a mode such as 0644")
+    return mode
 
 
 def _seconds(text: str) -> float:

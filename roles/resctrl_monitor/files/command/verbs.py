@@ -242,15 +242,22 @@ def metrics(options: argparse.Namespace) -> int:
     collection = collecting.collect(host)
     facts, warnings = host_facts(host, collection)
     text = exposition(points(collection, facts))
-    warn([*collection.warnings, *warnings])
+    warn([*collection.warnings, *warnings, *_slowness(collection.seconds, options.interval)])
     if options.output is None:
         print(text, end="")
         return 0
     try:
-        write_text(options.output, text, 0o644)
+        write_text(options.output, text, options.mode)
     except OSError as exc:
         return fail(f"Cannot write {options.output}: {exc.strerror}")
     return 0
+
+
+def _slowness(seconds: float, interval: float | None) -> list[str]:
+    """That a run costs more than a tenth of the time between two; said when that begins."""
+    if interval is None or not upkeep.is_news("slow", seconds > interval / 10, upkeep.SLOW):
+        return []
+    return [f"This run took {seconds:.1f} of {interval:g} seconds, which is more than a tenth: use a longer interval"]
 
 
 def clear(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep 
     Report,
     clear,
     enforce_policy,
+    is_news,
     keep_up,
     news,
     report_on,
@@ -227,6 +228,12 @@ WAITS = {"vm1": "vm1: waits"}
 def say_fixture(tmp_path):
     """What is news of a report."""
     return lambda one: news(one, str(tmp_path / "run/said.json"))
+
+
+def test_a_trouble_of_the_command_itself_is_news_when_it_begins(tmp_path):
+    path = str(tmp_path / "run/slow.json")
+    told = [is_news("slow", lasts, path) for lasts in (False, True, True, False, True)]
+    assert told == [False, True, False, False, True]
 
 
 def test_a_trouble_that_lasts_is_said_once(say):
