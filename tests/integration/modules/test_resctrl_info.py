@@ -129,6 +129,7 @@ def test_everything_that_is_said_of_a_host(host):
             "total": 32,
             "used": 1,
             "free": 31,
+            "per_ctrl_mon": None,
             "held_by": [{"owner": "default", "rmids": 1, "groups": [{"path": host.resctrl, "threads": None}]}],
         },
         "caches": [{"id": host.cache, "size": size_of(host.cache)}],
