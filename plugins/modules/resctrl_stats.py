@@ -259,10 +259,32 @@ ansible_facts:
                   description: The id of the package.
                   type: int
                 core_energy:
-                  description:
-                    - Joules, or null. RV(ansible_facts.resctrl_stats.domains) has the other events, which are here for
-                      each package too.
+                  description: Joules, or null.
                   type: float
+                activity:
+                  description: Farads, or null.
+                  type: float
+                stalls_llc_hit:
+                  description: Cycles, or null.
+                  type: int
+                c1_res:
+                  description: Ticks, or null.
+                  type: int
+                unhalted_core_cycles:
+                  description: Cycles, or null.
+                  type: int
+                stalls_llc_miss:
+                  description: Cycles, or null.
+                  type: int
+                c6_res:
+                  description: Ticks, or null.
+                  type: int
+                unhalted_ref_cycles:
+                  description: Cycles, or null.
+                  type: int
+                uops_retired:
+                  description: Micro-operations, or null.
+                  type: int
                 reasons:
                   description: The name of each value that is null, with its reason.
                   type: dict
@@ -349,11 +371,33 @@ ansible_facts:
                   description:
                     - Joules per second, which are watts, of cores with their L1 and L2 caches over all packages. L3
                       caches, memory and I/O are not in it.
-                    - This and the following are there on hosts with telemetry of packages only. Each other event of
-                      RV(ansible_facts.resctrl_stats.domains.packages) that is known to be a counter has such a rate
-                      too.
+                    - This and the following are there on hosts with telemetry of packages only.
                   type: float
                   sample: 14.25
+                activity_per_second:
+                  description: Farads per second, or null.
+                  type: float
+                stalls_llc_hit_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                c1_res_per_second:
+                  description: Ticks per second, or null.
+                  type: float
+                unhalted_core_cycles_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                stalls_llc_miss_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                c6_res_per_second:
+                  description: Ticks per second, or null.
+                  type: float
+                unhalted_ref_cycles_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                uops_retired_per_second:
+                  description: Micro-operations per second, or null.
+                  type: float
                 stalls_llc_miss_fraction:
                   description:
                     - In how many of the cycles of the interval in which its cores did not sleep the domain waited for
@@ -402,7 +446,31 @@ ansible_facts:
                       description: The id of the package.
                       type: int
                     core_energy_per_second:
-                      description: Watts, or null. The other rates are here for each package too.
+                      description: Watts, or null.
+                      type: float
+                    activity_per_second:
+                      description: Farads per second, or null.
+                      type: float
+                    stalls_llc_hit_per_second:
+                      description: Cycles per second, or null.
+                      type: float
+                    c1_res_per_second:
+                      description: Ticks per second, or null.
+                      type: float
+                    unhalted_core_cycles_per_second:
+                      description: Cycles per second, or null.
+                      type: float
+                    stalls_llc_miss_per_second:
+                      description: Cycles per second, or null.
+                      type: float
+                    c6_res_per_second:
+                      description: Ticks per second, or null.
+                      type: float
+                    unhalted_ref_cycles_per_second:
+                      description: Cycles per second, or null.
+                      type: float
+                    uops_retired_per_second:
+                      description: Micro-operations per second, or null.
                       type: float
                     stalls_llc_miss_fraction:
                       description: The fraction of cycles that were spent waiting for memory, or null.

@@ -289,7 +289,7 @@ SITUATIONS = (
         ),
         doubts=1,
         caches=TWO_SOCKETS,
-        profile=("intel-aet",),
+        profile=("intel-aet", "l3_ids=0,1", "packages=2"),
     ),
     Situation(
         "An AMD host, where somebody has told an event to count less than usual.",

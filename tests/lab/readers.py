@@ -8,6 +8,7 @@ in a directory of its own. None of them outlives the process that has started it
 from __future__ import annotations
 
 import json
+import math
 import socket
 import subprocess
 import typing as t
@@ -73,7 +74,7 @@ class Daemon:
     def get(self, path: str, **query: str) -> str:
         """What it answers to a GET. Raises OSError."""
         url = f"http://{self.address}{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  # http
+        with urllib.request.urlopen(url, timeout=30) as answer:
             text: str = answer.read().decode()
         return text
 
@@ -133,7 +134,9 @@ class Alertmanager(Daemon):
 
 
 class Prometheus(Daemon):
-    """Prometheus. `targets`: job -> addresses; `rules`: a file; `alertmanager`: its address."""
+    """Prometheus. `targets`: job -> addresses; `rules`: a file; `alertmanager`: its address; `lookback`: for how long a
+    value holds that nobody has said to be the last.
+    """
 
     def __init__(
         self,
@@ -141,8 +144,10 @@ class Prometheus(Daemon):
         targets: Mapping[str, Sequence[str]],
         rules: pathlib.Path | None = None,
         alertmanager: str = "",
+        lookback: str = "5m",
     ) -> None:
         super().__init__(directory)
+        self._lookback = lookback
         self._config = {
             "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
             "rule_files": [str(rules)] if rules else [],
@@ -150,9 +155,7 @@ class Prometheus(Daemon):
                 {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
                 for job, addresses in targets.items()
             ],
-            "alerting": {
-                "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
-            },
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []},
         }
 
     @property
@@ -171,6 +174,7 @@ class Prometheus(Daemon):
             f"--storage.tsdb.path={self.data}",
             # What tests lay down may be old
             "--storage.tsdb.retention.time=10y",
+            f"--query.lookback-delta={self._lookback}",
             f"--web.listen-address={self.address}",
         ]
 
@@ -190,10 +194,15 @@ class Prometheus(Daemon):
         return [(one["metric"], float(one["value"][1])) for one in result]
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[tuple[Labels, list[float]]]:
-        """The values that an expression has from start to end. Raises ValueError with what Prometheus says of it."""
+        """The values that an expression has from start to end, at each step; NaN where it has none.
+
+        Raises ValueError with what Prometheus says of it.
+        """
         more = {"start": str(start), "end": str(end), "step": str(step)}
         result = self._data("/api/v1/query_range", query=expression, **more)["result"]
-        return [(one["metric"], [float(value) for _, value in one["values"]]) for one in result]
+        times = [start + step * number for number in range(int((end - start) / step) + 1)]
+        found = [(one["metric"], {when: float(value) for when, value in one["values"]}) for one in result]
+        return [(labels, [values.get(when, math.nan) for when in times]) for labels, values in found]
 
     def _data(self, path: str, **query: str) -> t.Any:
         try:

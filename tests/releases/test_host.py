@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import pytest
+from modules import AGENT, ROOT
+
 from hosts import roots
 
 
@@ -21,3 +24,14 @@ def test_what_is_written_on_it_stays_on_it(hv):
     for path in ("/usr/bin/kvmops-lab-test", "/etc/kvmops-lab-test"):
         hv.host.run(["touch", path])
         assert not (roots.path(hv.host.record.settings.release) / path.lstrip("/")).exists()
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["stats", "--json"], ["enforce"], ["metrics"]], ids=" ".join)
+def test_its_python_warns_of_nothing_in_the_command(hv, arguments):
+    hv.start("vm3")
+    done = hv.host.run(["env", "PYTHONWARNINGS=error", *AGENT, *arguments])
+    assert (bool(done.stdout), done.stderr) == (True, "")
+
+
+def test_its_python_warns_of_nothing_in_any_file(hv):
+    hv.host.run(["/usr/bin/python3", "-W", "error", "-m", "compileall", "-q", "-f", f"{ROOT}/plugins", f"{ROOT}/roles"])

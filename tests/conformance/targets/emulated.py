@@ -37,9 +37,9 @@ PROFILES = {
     "arm-mpam": ("arm-mpam", "abmc_counters=3", "num_closids=4"),
     "arm-no-mbm": ("arm-mpam", "events=llc_occupancy", "abmc_counters=0", "num_closids=4"),
     "arm-monitor-only": ("arm-mpam", "alloc=", "abmc_counters=3", "num_closids=4", "l3_ids=0,1"),
-    "intel-aet": ("intel-aet", "l3_ids=0,1", "packages=2"),
+    "intel-aet": ("intel-aet", "l3_ids=0,1"),
     "few-telemetry": ("intel-aet", "l3_ids=0,1", "telemetry_rmids=5", "packages=1"),
-    "telemetry-only": ("telemetry-only", "packages=2"),
+    "telemetry-only": ("telemetry-only",),
     "wide-ids": ("wide-ids",),
     "few-rmids": ("few-rmids",),
 }

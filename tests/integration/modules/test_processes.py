@@ -14,6 +14,8 @@ from emulators import NAMELESS, VCPUS, Emulators
 from modules import only, succeeded, warnings
 from tuning import Memorytune
 
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.shares import share
+
 UUID = "5f3c1d6e-54a5-4c35-8d0c-0c5b7b0fb0a3"
 OTHER = "00000000-0000-4000-8000-000000000001"
 WEB = ("-name", "web,debug-threads=on", "-uuid", UUID)
@@ -157,6 +159,19 @@ def test_a_name_stands_for_all_machines_that_have_it(host, emulators, mon):
     assert len(succeeded(mon("web"))["domains"]) == 2
     assert host.groups() == {group(UUID): first.vcpus, group(OTHER): second.vcpus}
     assert set(host.all_stats(source="processes")) == {UUID, OTHER}
+
+
+def test_machines_of_one_name_are_kept_apart_in_an_analysis(host, emulators, mon):
+    for uuid in (UUID, OTHER):
+        emulators.start("-name", "web,debug-threads=on", "-smbios", f"type=1,uuid={uuid}")
+    succeeded(mon("web"))
+    result = succeeded(host.run("resctrl_stats", source="processes", analysis=True, interval=0.1))
+    fact = result["ansible_facts"]["resctrl_stats"]
+    assert set(fact["domains"]) == {UUID, OTHER}
+    assert {(row["host"], row["domain"], row["uuid"]) for row in share({"kvm1": fact})} == {
+        ("kvm1", UUID, UUID),
+        ("kvm1", OTHER, OTHER),
+    }
 
 
 def test_one_that_does_not_run_is_not_known(mon):

@@ -285,8 +285,8 @@ def _named() -> dict[str, Profile]:
             pmgs=4,
             abmc_counters=8,
         ),
-        variant("intel-aet", era=ERAS["7.3"], packages=len(ids), telemetry=tuple(TELEMETRY)),
-        variant("telemetry-only", era=ERAS["7.3"], events=(), packages=len(ids), telemetry=tuple(TELEMETRY)),
+        variant("intel-aet", era=ERAS["7.3"], packages=2, telemetry=tuple(TELEMETRY)),
+        variant("telemetry-only", era=ERAS["7.3"], events=(), packages=2, telemetry=tuple(TELEMETRY)),
         variant("wide-ids", l3_ids=(8, 9, 10, 112)),
         variant("few-rmids", num_rmids=4),
     )

@@ -32,7 +32,6 @@ _LIBVIRT_TOOLS = {
     "virsh": "libvirt-clients",
 }
 _FULL_TOOLS = {"dbus-daemon": "dbus", "systemd-nspawn": "systemd-container"}
-_RELEASE_TOOLS = {"mmdebstrap": "mmdebstrap"}
 
 NO_KVM = "there is no /dev/kvm: domains run emulated, and cannot have cachetune (libvirt allows it for KVM alone)"
 
@@ -46,9 +45,8 @@ def missing(*, full: bool, resctrl: bool = True, libvirt: bool = True, release: 
         **(_EMULATOR_TOOLS if resctrl else {}),
         **(_LIBVIRT_TOOLS if libvirt and not release else {}),
         **(_FULL_TOOLS if full else {}),
-        **(_RELEASE_TOOLS if release else {}),
     }
-    found = [f"{tool}: apt-get install {package}" for tool, package in sorted(tools.items()) if not _find(tool)]
+    found = [f"{tool}: apt-get install {package}" for tool, package in sorted(tools.items()) if not find(tool)]
     if os.geteuid() != 0:
         found.append("root: the lab makes namespaces and mounts")
     if resctrl:
@@ -69,5 +67,6 @@ def _missing_for_emulator() -> Iterator[str]:
         yield f"libfuse ({error}): apt-get install fuse3"
 
 
-def _find(tool: str) -> str | None:
+def find(tool: str) -> str | None:
+    """Where the lab finds a program."""
     return shutil.which(tool, path=PATH)

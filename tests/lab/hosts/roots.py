@@ -23,6 +23,7 @@ from pathlib import Path
 
 import mirrors
 
+from . import check
 from .command import execute, lab_environment
 from .errors import LabError
 
@@ -102,6 +103,8 @@ def _alone(release: str) -> Iterator[None]:
 
 
 def _bootstrap(release: str, directory: Path) -> None:
+    if not check.find("mmdebstrap"):
+        raise LabError("mmdebstrap: apt-get install mmdebstrap")
     system = platform.freedesktop_os_release()
     if system["ID"] != "debian":
         raise LabError(f"hosts of {release} are made from Debian's mirror, and this machine is no Debian")

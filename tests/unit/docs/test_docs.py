@@ -76,11 +76,13 @@ def test_the_defaults_of_a_role_are_those_of_its_specification(name):
 def test_the_page_of_the_metrics_has_every_series_and_every_rule():
     page = (ROOT / "docs/metrics.md").read_text()
     series = {value.name for value in vars(metrics).values() if isinstance(value, Family)}
-    rules = set(re.findall(r"- (?:record|alert): (.+)", (ROOT / "roles/resctrl_rules/templates/rules.yml.j2").read_text()))
+    template = (ROOT / "roles/resctrl_rules/templates/rules.yml.j2").read_text()
+    rules = set(re.findall(r"- (?:record|alert): (.+)", template))
     telemetry = {f"libvirt_domain_{name}_total" for name, _ in metrics._TELEMETRY.values()}
     assert len(series) > 10
     assert len(telemetry) > 1
-    assert {name for name in series | telemetry | rules if not re.search(rf"(`|### ){re.escape(name)}\b", page)} == set()
+    every = series | telemetry | rules
+    assert {name for name in every if not re.search(rf"(`|### ){re.escape(name)}\b", page)} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

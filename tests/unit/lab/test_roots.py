@@ -13,16 +13,17 @@ from pathlib import Path
 import mirrors
 import pytest
 
-from hosts import Lab, LabError, roots
+from hosts import Lab, LabError, check, roots
 
 DEBIAN = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
 
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Debian with a mirror, and nothing made yet."""
+    """A Debian with mmdebstrap and a mirror, and nothing made yet."""
     monkeypatch.setenv("KVMOPS_LAB_ROOTS", str(tmp_path))
     source = {"types": "deb", "uris": "http://mirror.example/debian", "suites": "bookworm", "components": "main"}
+    monkeypatch.setattr(check, "find", lambda tool: f"/usr/bin/{tool}")
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: DEBIAN)
     monkeypatch.setattr(mirrors, "machine_sources", lambda: [source])
     monkeypatch.setattr(mirrors, "connection", lambda: 'Acquire::Retries "3";\n')
@@ -75,6 +76,14 @@ def test_a_root_that_could_not_be_made_is_not_there_and_the_reason_is_given(monk
     with pytest.raises(LabError, match="the root of sid could not be made: E: no network"):
         roots.make("sid")
     assert not roots.path("sid").exists()
+
+
+def test_without_mmdebstrap_only_what_is_there_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    roots.path("trixie").mkdir()
+    monkeypatch.setattr(check, "find", lambda _tool: None)
+    assert roots.make("trixie") == roots.path("trixie")
+    with pytest.raises(LabError, match="apt-get install mmdebstrap"):
+        roots.make("sid")
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,16 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.qemu im
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.source import STATE_DIRECTORY
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.specs import options_of
 
-ROLE = pathlib.Path(__file__).parents[3] / "roles/resctrl_monitor"
+ROLES = pathlib.Path(__file__).parents[3] / "roles"
+ROLE = ROLES / "resctrl_monitor"
 
 
-def values(unit, key, source):
-    """What a unit says for a key, once or several times."""
+def values(unit, key, source, role="resctrl_monitor"):
+    """What a unit of a role says for a key, once or several times."""
     # As Ansible sets them
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, autoescape=False)  # noqa: S701
     environment.filters["basename"] = os.path.basename
-    template = environment.from_string((ROLE / f"templates/{unit}.j2").read_text())
+    template = environment.from_string((ROLES / role / f"templates/{unit}.j2").read_text())
     text = template.render(
         ansible_managed="",
         resctrl_monitor_source=source,
@@ -34,6 +35,8 @@ def values(unit, key, source):
         __resctrl_monitor_command="/usr/local/sbin/resctrl-mon",
         __resctrl_monitor_path="/sys/fs/resctrl",
         __resctrl_monitor_memory="/run/kvmops-resctrl",
+        __resctrl_exporter_into="/var/lib/prometheus/node-exporter",
+        __resctrl_exporter_file="/var/lib/prometheus/node-exporter/resctrl.prom",
     )
     return re.findall(rf"^{key}=(.*)$", text, re.MULTILINE)
 
@@ -47,18 +50,17 @@ def test_what_is_watched_is_what_a_run_looks_at_again_before_it_ends():
     assert values("kvmops-resctrl.path", "PathChanged", "libvirt") == [STATE_DIRECTORY]
 
 
-def test_the_capability_to_see_what_others_run_is_given_only_where_it_is_needed():
-    assert values("kvmops-resctrl.service", "CapabilityBoundingSet", "libvirt") == ["CAP_DAC_OVERRIDE"]
-    assert values("kvmops-resctrl.service", "CapabilityBoundingSet", "processes") == [
-        "CAP_DAC_OVERRIDE",
-        "CAP_SYS_PTRACE",
-    ]
+@pytest.mark.parametrize("role", ["resctrl_monitor", "resctrl_exporter"])
+def test_the_capability_to_see_what_others_run_is_given_only_where_it_is_needed(role):
+    unit = {"resctrl_monitor": "kvmops-resctrl.service", "resctrl_exporter": "kvmops-resctrl-exporter.service"}[role]
+    assert values(unit, "CapabilityBoundingSet", "libvirt", role) == ["CAP_DAC_OVERRIDE"]
+    assert values(unit, "CapabilityBoundingSet", "processes", role) == ["CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE"]
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_command_knows_the_source_of_its_host(source):
     """The task that installs it replaces what stands there once."""
-    tasks = yaml.safe_load((ROLE / "tasks/present.yml").read_text())
+    tasks = yaml.safe_load((ROLE / "tasks/command.yml").read_text())
     (task,) = (task for task in tasks if task["name"] == "Install the command")
     start = task["vars"]["__resctrl_monitor_start"]
     old, before, after = re.search(r"replace\('(.*)', '(.*)' ~ resctrl_monitor_source ~ '(.*)'\)", start).groups()

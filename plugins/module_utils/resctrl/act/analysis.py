@@ -16,6 +16,7 @@ from ..kernel.groups import ROOT
 from ..kernel.topology import Cache, caches
 from ..observe.sampling import Statistics, sample_all, whole_host
 from ..observe.usage import places, usages
+from ..vms.domain import keys
 from .ceilings import MEMORY, ceilings
 
 if t.TYPE_CHECKING:
@@ -62,9 +63,10 @@ def analyse(
     whole, topology = holdings(first[-1], second[-1]), caches()
     there = {cache: topology.get(cache, Cache()) for cache in whole}
     where = places(snapshot, processes, there)
+    names = keys([one.status.domain for one in counted[:-1]])
     subjects = [
-        subject_of(one.status, then, one.sample, where[one.status.domain.uuid], cpu.get(one.status.domain.uuid))
-        for one, then in zip(counted, first)
+        subject_of(name, one, where[one.status.domain.uuid], cpu.get(one.status.domain.uuid))
+        for name, one in zip(names, counted)
         if one.status.domain.uuid in where
     ]
     situation = Situation(

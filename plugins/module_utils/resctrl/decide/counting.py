@@ -73,7 +73,6 @@ class _Slot(t.NamedTuple):
     priority: int
     is_new: bool
     name: str
-    is_missing: bool
     group: Group
     event: int
 
@@ -82,7 +81,7 @@ def counter_steps(snapshot: Snapshot, wishes: Wishes) -> list[Operation]:
     """Which counters groups of ours give back, and which they get then.
 
     On each cache those come first for which bandwidth is wished, then those of higher priority, then those that have
-    one already. What groups of others have is theirs. One of which it is wished not to have any gives them back.
+    it already. What groups of others have is theirs. One of which it is wished not to have any gives them back.
     """
     if snapshot.bandwidth is None:
         return []
@@ -121,4 +120,4 @@ def _slots(
     """What a domain's groups could have, by what they have."""
     if wish.bandwidth is False:
         return []
-    return [_Slot(wish.bandwidth is None, -wish.priority, not held, name, one not in held, *one) for one in every]
+    return [_Slot(wish.bandwidth is None, -wish.priority, one not in held, name, *one) for one in every]

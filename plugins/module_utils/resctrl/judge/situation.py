@@ -15,9 +15,9 @@ from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, PACKAGE, STALLS, plain
 
 if t.TYPE_CHECKING:
     from ..decide.samples import Sample
-    from ..decide.status import DomainStatus
     from ..kernel.events import Sum
     from ..kernel.topology import Cache
+    from ..observe.sampling import Statistics
     from .usage import Cpu
 
 TOTAL = BANDWIDTH[0]
@@ -126,13 +126,13 @@ def add(numbers: t.Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def subject_of(
-    status: DomainStatus, first: Sample, second: Sample, places: t.Mapping[int, float], cpu: Cpu | None
-) -> Subject:
-    """A running domain as one of the situation's subjects."""
+def subject_of(name: str, one: Statistics, places: t.Mapping[int, float], cpu: Cpu | None) -> Subject:
+    """A running domain as one of the situation's subjects, by a name that no other has. It was sampled twice."""
+    status, second = one.status, one.sample
+    first = one.before or second
     counted = [vcpu for vcpus in status.counted.values() for vcpu in vcpus]
     return Subject(
-        status.domain.name,
+        name,
         status.domain.uuid,
         holdings(first, second),
         places,

@@ -85,10 +85,10 @@ def _and(names: t.Sequence[str]) -> str:
 def describe_analysis(found: Analysis, resctrl: Resctrl, snapshot: Snapshot, details: bool = True) -> dict[str, t.Any]:
     """The fact `resctrl_stats` of a host that was looked at as a whole, without its timestamp."""
     domains = {}
-    for name, one in zip(keys([one.status.domain for one in found.statistics]), found.statistics):
+    for key, one in zip(keys([one.status.domain for one in found.statistics]), found.statistics):
         cpu = found.cpu.get(one.status.domain.uuid)
         described = describe_statistics(one, resctrl, snapshot, details)
-        domains[name] = {**described, "cpu": describe_cpu(cpu) if cpu else None}
+        domains[key] = {**described, "cpu": describe_cpu(cpu) if cpu else None}
     return {
         "domains": domains,
         "findings": describe_findings(found.findings, found.situation),

@@ -30,8 +30,10 @@ if t.TYPE_CHECKING:
 # package the kernel says that the file was deleted
 _PROGRAM = re.compile(r"(?:.*/)?(?:\.?qemu-system-[^/]+|qemu-kvm|kvm|qemu)(?: \(deleted\))?", re.DOTALL)
 _FIELDS = re.compile(r"^(PPid|Uid):\s*(.*)$", re.MULTILINE)
-# login.defs(5): accounts of persons begin here
-_FIRST_PERSON = 1000
+# User ids of system accounts: those below the persons' (login.defs(5)), and those that systemd and distributions give
+# to services (systemd's UIDS-GIDS; Debian's libvirt-qemu is 64055) and to nobody. What is above that a user may get
+# for containers (subuid(5))
+_SYSTEM_IDS = (range(1000), range(61184, 65535))
 # As long as a file's name can be, and so every name that libvirt accepts
 _LONGEST_NAME = 255
 _OF_KVM = "anon_inode:kvm-vm"
@@ -44,11 +46,11 @@ WATCHED = (STATE_DIRECTORY, "/run/qemu-server", "/run/incus", "/var/lib/kubelet/
 
 
 class Emulator(t.NamedTuple):
-    """A QEMU process. `uid` is the highest of its user ids, `parent` the process that started it."""
+    """A QEMU process. `parent` is the process that started it; `of_system`: it belongs to a system account."""
 
     pid: int
     parent: int
-    uid: int
+    of_system: bool
     line: CommandLine
     uuid: str
 
@@ -138,10 +140,11 @@ class Qemu(Source):
         words = self.processes.words(pid)
         if not fields or not words:
             return None
-        uid = max(map(int, fields["Uid"].split()))
-        if uid >= _FIRST_PERSON and not self._holds_machine(pid):
+        # All of them: those of a program that runs with other rights than its caller's differ
+        of_system = all(any(int(uid) in ids for ids in _SYSTEM_IDS) for uid in fields["Uid"].split())
+        if not of_system and not self._holds_machine(pid):
             return None
-        return Emulator(pid, int(fields["PPid"]), uid, parse(words), self.processes.identity(pid, words))
+        return Emulator(pid, int(fields["PPid"]), of_system, parse(words), self.processes.identity(pid, words))
 
     def _holds_machine(self, pid: int) -> bool:
         """Whether a process has a virtual machine of KVM, which takes the permission to open /dev/kvm."""
@@ -174,8 +177,7 @@ def _claimants(ones: t.Sequence[Emulator], threads: t.Callable[[int], int]) -> l
     A person's process never competes with a system account's: managers run QEMU as one of these, or as root. Of a
     process and its child, as there are for a moment when QEMU goes into the background, it is that with more threads.
     """
-    if any(one.uid < _FIRST_PERSON for one in ones):
-        ones = [one for one in ones if one.uid < _FIRST_PERSON]
+    ones = [one for one in ones if one.of_system] or list(ones)
     kept = {one.pid: one for one in ones}
     for one in ones:
         if one.parent in kept and one.pid in kept:

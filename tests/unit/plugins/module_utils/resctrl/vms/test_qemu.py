@@ -267,8 +267,10 @@ def test_of_a_process_and_its_child_the_one_with_more_threads_is_the_domain(host
 # -- what another user cannot do ---------------------------------------------------------------------------------------
 
 
-def test_a_users_process_that_only_looks_like_qemu_is_no_domain(host):
-    host.emulator(100, *WORDS, uid=1000)
+@pytest.mark.parametrize("uid", [1000, 60001, 65535, 100000])
+def test_a_users_process_that_only_looks_like_qemu_is_no_domain(host, uid):
+    """A user's own account, one of systemd-homed, and those that a user has for containers."""
+    host.emulator(100, *WORDS, uid=uid)
     assert host.list() == []
 
 
@@ -277,9 +279,9 @@ def test_a_users_process_with_a_machine_of_kvm_is_a_domain(host):
     assert host.list() == [WEB]
 
 
-@pytest.mark.parametrize("uid", [0, 107, 999])
+@pytest.mark.parametrize("uid", [0, 107, 999, 64055, 65534])
 def test_a_system_accounts_process_needs_no_kvm(host, uid):
-    """Emulated with TCG."""
+    """Emulated with TCG. 107 is qemu of RHEL and KubeVirt, 64055 libvirt-qemu of Debian."""
     host.emulator(100, *WORDS, uid=uid)
     assert host.list() == [WEB]
 

@@ -1,0 +1,141 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who has which share in a fleet, and the page of it. How a browser shows the page is in tests/integration/report."""
+
+from __future__ import annotations
+
+import csv
+import html
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from fleet_facts import fleet
+
+from ansible_collections.kvmops.resctrl.plugins.filter import comma_separated as csv_filter
+from ansible_collections.kvmops.resctrl.plugins.filter import report as report_filter
+from ansible_collections.kvmops.resctrl.plugins.filter import share as share_filter
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.report import percent, view_of
+
+comma_separated = csv_filter.FilterModule().filters()["comma_separated"]
+report = report_filter.FilterModule().filters()["report"]
+share = share_filter.FilterModule().filters()["share"]
+
+
+def changed(stats, host, **changes):
+    """The same facts, where each cache of one host has other values."""
+    for cache in stats[host]["host"]["caches"]:
+        cache.update(changes)
+    return stats
+
+
+# -- shares ------------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_a_row_for_each_domain_on_each_cache_of_each_host():
+    stats = fleet(3)
+    rows = share(stats)
+    counted = {
+        (host, name) for host, fact in stats.items() for name, one in fact["domains"].items() if one["vcpus"]["counted"]
+    }
+    assert {(row["host"], row["domain"]) for row in rows} == counted
+    assert len(rows) == 2 * len(counted)
+
+
+def test_a_share_of_the_bandwidth_is_that_of_what_everything_moves():
+    for row, cache in ((row, cache) for cache in (0, 1) for row in share(fleet(1)) if row["cache"] == cache):
+        (fact,) = fleet(1).values()
+        whole = fact["host"]["caches"][cache]["bytes_per_second"]
+        assert row["bandwidth_share"] == pytest.approx(row["mbm_total_bytes_per_second"] / whole)
+
+
+def test_what_is_not_known_stays_unknown():
+    rows = share(changed(fleet(1), "kvm001.example.org", bytes_per_second=None))
+    assert {row["bandwidth_share"] for row in rows} == {None}
+    lines = list(csv.DictReader(comma_separated(rows).splitlines()))
+    assert {line["bandwidth_share"] for line in lines} == {""}
+
+
+def test_the_csv_has_the_columns_of_its_rows():
+    rows = share(fleet(1))
+    assert next(csv.reader(comma_separated(rows).splitlines())) == list(rows[0])
+
+
+def test_a_fact_without_an_analysis_is_refused_with_what_to_do():
+    stats = {"kvm1": {"timestamp": "", "domains": {}}}
+    with pytest.raises(AnsibleFilterError, match="the fact of kvm1 has no analysis: set analysis=true"):
+        share(stats)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_hosts_come_in_the_order_of_their_pressure():
+    hosts = view_of(fleet(40), {}, "")["hosts"]
+    order = [(-len(one["standing_out"]), -(one["used"] or 0.0)) for one in hosts]
+    assert order == sorted(order)
+    assert len({one["id"] for one in hosts}) == len(hosts) == 40
+
+
+def test_the_surest_comes_first_and_a_vms_own_trouble_after_what_is_about_others():
+    suspects = view_of(fleet(60), {}, "")["suspects"]
+    order = [(one["own"], ["high", "medium", "low"].index(one["confidence"])) for one in suspects]
+    assert order == sorted(order)
+    assert {own for own, _confidence in order} == {False, True}
+
+
+def test_segments_of_a_cache_never_exceed_it():
+    for host in view_of(fleet(60), {}, "")["hosts"]:
+        for cache in host["caches"]:
+            parts = [row["share"] for row in cache["rows"]] + [cache["rest_share"]]
+            assert sum(parts) <= 1.000001
+
+
+def test_each_point_is_where_its_numbers_say():
+    for host in view_of(fleet(20), {}, "")["hosts"]:
+        points = sorted(host["scatter"]["points"], key=lambda one: one["mbm_total_bytes_per_second"])
+        assert [one["y"] for one in points] == sorted((one["y"] for one in points), reverse=True)
+        assert all(0 <= one["y"] <= host["scatter"]["ground"] for one in points)
+        across = sorted(points, key=lambda one: one["share"])
+        assert [one["x"] for one in across] == sorted(one["x"] for one in across)
+
+
+def test_where_nothing_was_counted_there_is_a_page_too():
+    stats = changed(
+        fleet(1), "kvm001.example.org", domains=[], size=None, occupied=None, fullness=None, bytes_per_second=None
+    )
+    (host,) = view_of(stats, {}, "")["hosts"]
+    assert host["scatter"] is None
+    assert "<svg" not in report(stats)
+
+
+@pytest.mark.parametrize("speed", [0.0, 1e-9, 1e18])
+def test_any_speed_has_its_place(speed):
+    stats = fleet(1)
+    for cache in stats["kvm001.example.org"]["host"]["caches"]:
+        for one in cache["domains"]:
+            one["mbm_total_bytes_per_second"] = speed
+    (host,) = view_of(stats, {}, "")["hosts"]
+    assert all(0 <= one["y"] <= host["scatter"]["ground"] for one in host["scatter"]["points"])
+
+
+def test_names_titles_and_reasons_are_escaped():
+    name = "<b>&\"'"
+    text = report({name: next(iter(fleet(1).values()))}, {name: name}, title=name)
+    assert name not in text
+    assert text.count(html.escape(name).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")) >= 5
+
+
+def test_what_would_turn_the_direction_of_writing_is_shown_as_such():
+    assert "\u202e" not in report({}, {"a\u202eb": "c\udcffd"})
+    assert "a\\u202eb" in report({}, {"a\u202eb": "c\udcffd"})
+
+
+def test_a_page_that_cannot_be_made_says_why():
+    with pytest.raises(AnsibleFilterError, match=r"kvmops[.]resctrl[.]report: KeyError"):
+        report({"kvm1": {}})
+
+
+@pytest.mark.parametrize(("part", "text"), [(None, "-"), (0, "0%"), (0.034, "3.4%"), (0.5, "50%"), (1.2, "120%")])
+def test_a_share_in_percent(part, text):
+    assert percent(part) == text
