@@ -129,6 +129,7 @@ def test_everything_that_is_said_of_a_host(host):
             "total": 32,
             "used": 1,
             "free": 31,
+            "per_ctrl_mon": None,
             "held_by": [{"owner": "default", "rmids": 1, "groups": [{"path": host.resctrl, "threads": None}]}],
         },
         "caches": [{"id": host.cache, "size": size_of(host.cache)}],
@@ -241,7 +242,7 @@ def test_what_is_missing_is_said_with_what_to_do(host, filesystems, cpuinfo, pro
     told = result["host"]
     assert [text[: len(problem)] for text in told["problems"]] == [problem]
     assert (told["supported"], told["mounted"], told["features"], told["caches"]) == (False, False, [], [])
-    assert told["rmids"] == {"total": 0, "used": 0, "free": 0, "held_by": []}
+    assert told["rmids"] == {"total": 0, "used": 0, "free": 0, "per_ctrl_mon": None, "held_by": []}
 
 
 def test_resctrl_that_is_mounted_elsewhere_is_pointed_at(host):
