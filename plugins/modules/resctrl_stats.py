@@ -640,10 +640,29 @@ ansible_facts:
                   type: float
                 domains:
                   description:
-                    - The monitored domains, and what each has of the cache. Its C(vcpu_share) is its share of the
-                      running vCPUs on the CPUs of this cache. C(partial) names what is known only in part.
+                    - The monitored domains, and what each has of the cache.
                   type: list
                   elements: dict
+                  contains:
+                    name:
+                      description: The key of the domain in RV(ansible_facts.resctrl_stats.domains).
+                      type: str
+                    llc_occupancy:
+                      description: The bytes that it occupies, or null.
+                      type: int
+                    share:
+                      description: The share of the cache that these are, or null.
+                      type: float
+                    vcpu_share:
+                      description: Its share of the running vCPUs on the CPUs of this cache.
+                      type: float
+                    mbm_total_bytes_per_second:
+                      description: What it moves through the cache, or null.
+                      type: float
+                    partial:
+                      description: What is known only in part, V(occupancy) or V(bandwidth).
+                      type: list
+                      elements: str
             sockets:
               description: The packages; a cache whose package is not known stands for itself.
               type: list
@@ -670,9 +689,23 @@ ansible_facts:
                   description: The share of the ceiling that is used, or null.
                   type: float
             not_counted:
-              description: What the numbers leave out. Each has C(what), C(domains) (names, may be empty) and C(msg).
+              description: What the numbers leave out.
               type: list
               elements: dict
+              contains:
+                what:
+                  description:
+                    - V(domains), V(vcpus), V(partial) and V(configuration) are about this host. V(host), V(devices),
+                      V(warm_up) and V(window) hold everywhere.
+                  type: str
+                  choices: [domains, vcpus, partial, configuration, host, devices, warm_up, window]
+                domains:
+                  description: The names of the domains that it is about, if any.
+                  type: list
+                  elements: str
+                msg:
+                  description: The same in a sentence.
+                  type: str
 code:
   description: The cause of a failure of the whole host, such as V(libvirt_unreachable).
   returned: failure of the host

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from emulated_host import EmulatedHost
 from modules import ROOT
+from neighbours import ONE_SOCKET
 
 # What Ansible itself returns or takes (docs.ansible.com, "Common return values")
 COMMON = {"ansible_facts", "changed", "diff", "exception", "failed", "invocation", "msg", "warnings"}
@@ -88,6 +89,13 @@ def results(tmp_path_factory):
         host.enable(host.domains.add("vm4"))
         found["resctrl_info"].append(host.run("resctrl_info"))
         found["resctrl_stats"].append(host.run("resctrl_stats", interval=0.1))
+    with EmulatedHost(tmp_path_factory.mktemp("analysis"), "intel-6.12", ["cbm_bits=16"]) as host:
+        host.domains.have_caches(ONE_SOCKET)
+        host.tuned("vm2", "0-0")
+        # An allocation that is not filled is worth a word
+        (host.seen("qemu-1-vm2-vcpus_0-0") / "schemata").write_text("L3:0=f000\n")
+        host.control.set("qemu-1-vm2-vcpus_0-0", 0, "llc_occupancy", 1 << 20)
+        found["resctrl_stats"].append(host.run("resctrl_stats", interval=0.1, analysis=True))
     return found
 
 
