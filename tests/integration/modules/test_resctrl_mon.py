@@ -31,6 +31,7 @@ def test_enabled_means_that_every_vcpu_is_counted(host):
     assert only(result) == {
         "name": "vm3",
         "uuid": vm3.uuid,
+        "uuid_made": False,
         "active": True,
         "status": "Enabled",
         "enabled": True,
@@ -42,6 +43,7 @@ def test_enabled_means_that_every_vcpu_is_counted(host):
         "code": None,
         "groups": [host.path(host.group(vm3))],
         "vcpus": {"counted": [0, 1], "uncounted": []},
+        "without_bandwidth": [],
     }
     assert host.groups() == {host.group(vm3): set(vm3.vcpus.values())}
 
