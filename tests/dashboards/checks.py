@@ -121,12 +121,12 @@ def _kind(part: str) -> str:
 
 def answered(target: Json, answers: Answers) -> t.Iterator[str]:
     """What is wrong with a query, by its answers."""
-    if all(math.isnan(value) for _, values in answers for value in values):
+    if all(math.isnan(value) for _labels, values in answers for value in values):
         yield "there are no values"
     for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
-        if any(label not in labels for labels, _ in answers):
+        if any(label not in labels for labels, _values in answers):
             yield f"there is no label {label}"
-    legends = [legend(target, labels) for labels, _ in answers]
+    legends = [legend(target, labels) for labels, _values in answers]
     if len(set(legends)) < len(legends):
         yield "two series have the same legend"
 

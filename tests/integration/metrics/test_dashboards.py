@@ -76,7 +76,7 @@ def test_what_migrates_is_seen_on_both_hosts_one_after_the_other(prometheus):
 
 def test_the_made_up_fleet_has_no_series_that_the_command_has_not():
     told = {value.name for value in vars(metrics).values() if isinstance(value, Family)}
-    told |= {f"libvirt_domain_{name}_total" for name, _ in metrics._TELEMETRY.values()}
+    told |= {f"libvirt_domain_{name}_total" for name, _words in metrics._TELEMETRY.values()}
     told |= {f"libvirt_domain_{name}_total" for name in ("stalls_llc_miss", "unhalted_core_cycles")}
     made_up = set(re.findall(r"^(\w+)\{", example.exposition(), flags=re.MULTILINE))
     assert made_up - told == set()

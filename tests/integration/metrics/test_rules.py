@@ -219,7 +219,7 @@ def alerts(rules):
 
 
 @pytest.mark.parametrize(
-    ("alert", "series", "labels"), [(alert, *one) for alert, (fires, _) in CASES.items() for one in fires]
+    ("alert", "series", "labels"), [(alert, *one) for alert, (fires, _silent) in CASES.items() for one in fires]
 )
 def test_an_alert_fires_and_says_for_what(rules, alerts, alert, series, labels):
     assert not promtool(rules, series, firing(alert, labels, alerts[alert]["labels"]["severity"]))
@@ -229,7 +229,7 @@ def test_an_alert_fires_and_says_for_what(rules, alerts, alert, series, labels):
     ("alert", "series"),
     [
         pytest.param(alert, series, id=f"{alert}, {why}")
-        for alert, (_, silent) in CASES.items()
+        for alert, (_fires, silent) in CASES.items()
         for why, series in silent.items()
     ],
 )

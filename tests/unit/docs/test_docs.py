@@ -78,7 +78,7 @@ def test_the_page_of_the_metrics_has_every_series_and_every_rule():
     series = {value.name for value in vars(metrics).values() if isinstance(value, Family)}
     template = (ROOT / "roles/resctrl_rules/templates/rules.yml.j2").read_text()
     rules = set(re.findall(r"- (?:record|alert): (.+)", template))
-    telemetry = {f"libvirt_domain_{name}_total" for name, _ in metrics._TELEMETRY.values()}
+    telemetry = {f"libvirt_domain_{name}_total" for name, _words in metrics._TELEMETRY.values()}
     assert len(series) > 10
     assert len(telemetry) > 1
     every = series | telemetry | rules

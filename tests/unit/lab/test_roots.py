@@ -44,7 +44,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_root_is_made_once_from_the_mirror_of_the_machine(made: list[str]) -> None:
-    assert [(roots.make("sid") / "sid").is_dir() for _ in range(2)] == [True, True]
+    assert [(roots.make("sid") / "sid").is_dir() for _time in range(2)] == [True, True]
     assert made == [mirrors.rewrite(mirrors.machine_sources(), "bookworm", "deb", ["sid"])]
     assert roots.make("trixie") != roots.make("sid")
 
