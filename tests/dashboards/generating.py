@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes docs/dashboards: the dashboards, and images of what a Prometheus answers to them. Needs .work/venv on PATH, and
+"""Writes docs/dashboards: the dashboards, and images of what a Prometheus answers to them. Needs .work/venv on PATH and
 Debian's package prometheus.
 """
 
