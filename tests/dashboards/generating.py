@@ -7,6 +7,7 @@ Debian's package prometheus.
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import sys
@@ -23,6 +24,5 @@ with tempfile.TemporaryDirectory() as directory, with_the_hour(pathlib.Path(dire
     for board in BOARDS:
         file = ROOT / "docs" / "dashboards" / f"{board.name}.json"
         file.write_text(written(board), encoding="utf-8")
-        answers = lambda target, name=board.name: ask(prometheus, name, target)  # noqa: E731
-        image = drawn(json.loads(written(board)), answers, POINTS)
+        image = drawn(json.loads(written(board)), functools.partial(ask, prometheus, board.name), POINTS)
         file.with_suffix(".svg").write_text(image, encoding="utf-8")
