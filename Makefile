@@ -59,7 +59,8 @@ fleet: deps  ## Bring up a fleet of three hosts, which stay until make fleet-dow
 fleet-down: deps  ## Take the fleet down (root)
 	@tests/fleet/down
 
-test: lint unit conformance sanity integration molecule  ## All tests of this machine's kernel and release
+# The longest first: with -j2 the others run beside it
+test: integration lint unit conformance sanity molecule  ## All tests of this machine's kernel and release
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run
