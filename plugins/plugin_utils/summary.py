@@ -110,11 +110,15 @@ def _of_domain(domain: t.Mapping[str, t.Any], problems: t.Container[str], planne
         found.append(f"{domain['name']} is not monitored yet: the next run of the host's agent sees to it")
     if declared.get("why") and declared["why"] not in problems:
         found.append(f"{domain['name']} is {declared['condition']}: {declared['why']}")
-    # Where nothing is declared for a domain, its switch wins over nothing.
-    if declared.get("switch") and declared["state"] != "unmanaged" and declared["switch"] != declared["state"]:
+    # Where nothing is declared for a domain, its switch wins over nothing, and it does not over libvirt.
+    if (
+        not domain["forced_by"]
+        and declared.get("switch")
+        and declared["state"] != "unmanaged"
+        and declared["switch"] != declared["state"]
+    ):
         found.append(
-            f"{domain['name']} is declared {declared['state']}, but was switched {declared['switch']} persistently, "
-            "which wins"
+            f"{domain['name']} is declared {declared['state']}, but was persistently {declared['switch']}, which wins"
         )
     return found
 

@@ -87,7 +87,7 @@ def test_machines_get_what_the_modules_return(hv, agent):
 def test_a_host_without_a_policy_is_left_as_it_is(hv, agent):
     agent("enable", "vm3")
     groups = hv.groups()
-    assert agent("enforce") == (0, "Everything is as declared.\n", "")
+    assert agent("enforce") == (0, "Nothing is declared on this host.\n", "")
     assert hv.groups() == groups
 
 

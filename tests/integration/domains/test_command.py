@@ -317,9 +317,9 @@ def test_of_several_that_wait_one_is_next_and_it_is_news_once(hv, agent, declare
 
 def test_a_domain_that_is_off_is_switched_for_whenever_it_starts(hv, agent):
     hv.host.define(domain_xml("vm1", kvm=False))
-    for verb, monitored in (("enable", "monitored"), ("disable", "not monitored")):
+    for verb, monitored in (("enable", "will be"), ("disable", "will not be")):
         status, out, err = agent(verb, "vm1", "--persistent")
-        assert (status, out) == (0, f"Domain 'vm1' is shut off: it will be {monitored} whenever it starts.\n")
+        assert (status, out) == (0, f"Domain 'vm1' is shut off: it {monitored} monitored whenever it starts.\n")
         assert "Noted, but nothing on this host enforces it" in err
 
 

@@ -66,11 +66,17 @@ def switch(
         switches = dict.fromkeys([one.uuid for one in found], wish.enabled) if persistent else {}
         noted = files.switch(switches, check=check)
         if files.is_enforced():
-            warnings += _against_policy(files.load, switches, found, wish)
+            warnings += _against_policy(files.load, switches, _switched(outcome, wish), wish)
         elif switches:
             role = "kvmops.resctrl.resctrl_monitor"
             warnings.append(f"Noted, but nothing on this host enforces it: apply the role {role}")
     return Switched(outcome, noted, warnings)
+
+
+def _switched(outcome: Outcome, wish: Wish) -> list[Domain]:
+    """The domains for which the switch means something now: not those that are off, nor those that libvirt forces."""
+    statuses = [result.status for result in outcome.results if result.status and not result.error]
+    return [one.domain for one in statuses if one.domain.active and not (one.forced_by and not wish.enabled)]
 
 
 def _against_policy(

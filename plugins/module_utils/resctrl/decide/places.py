@@ -46,7 +46,7 @@ def waits(running: Running, ctrl: str, snapshot: Snapshot, turn: str) -> errors.
     """A CTRL_MON group is full with domains that come before this one; `turn` says when it is monitored."""
     return errors.RmidsExhausted(
         f"Out of RMIDs: none is left for domain '{running.domain.name}' in {_name(ctrl)}: {_words(ctrl, snapshot)}",
-        hint=f"{turn}: give it a higher priority, or disable another. {_ELSEWHERE}",
+        hint=f"{turn}: give it a higher priority, disable another, or remove groups that nobody needs. {_ELSEWHERE}",
     )
 
 

@@ -64,5 +64,5 @@ def _waits(running: Running, snapshot: Snapshot, ctrl: str | None, first: bool) 
         return waits(running, ctrl, snapshot, turn)
     return errors.RmidsExhausted(
         f"Out of RMIDs: of {snapshot.rmids_in_words} none is left for domain '{running.domain.name}'",
-        hint=f"{turn}: give it a higher priority, or disable another",
+        hint=f"{turn}: give it a higher priority, disable another, or remove groups that nobody needs",
     )

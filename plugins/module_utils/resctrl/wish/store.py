@@ -17,12 +17,19 @@ _Parsed = t.TypeVar("_Parsed")
 
 
 def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
-    """A file, parsed; None where there is none. `parse` raises ValueError with a sentence. Raises PolicyDamaged."""
+    """A file, parsed; None where there is none. `parse` raises ValueError with a sentence.
+
+    Raises PolicyDamaged, NotRoot.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             return parse(json.load(file))
     except FileNotFoundError:
         return None
+    except PermissionError as exc:
+        raise errors.NotRoot(
+            f"Cannot read {path}: {exc.strerror}", path=path, hint="Run as root (become: true)"
+        ) from exc
     except (OSError, ValueError) as exc:
         raise errors.PolicyDamaged(
             f"Cannot understand {path}: {exc}",

@@ -24,6 +24,8 @@ from resctrl.tell.exposition import exposition
 from resctrl.tell.metrics import host_facts, points
 from resctrl.tell.statistics import describe_statistics
 from resctrl.vms.domain import keys
+from resctrl.wish.files import load
+from resctrl.wish.policy import Policy
 from resctrl.wish.store import write_text
 
 from . import screen
@@ -177,8 +179,8 @@ def _switch(options: argparse.Namespace, wish: Wish) -> int:
     results = switched.outcome.results
     for one in results:
         if options.persistent and one.status and not one.error and not one.status.domain.active:
-            monitored = "monitored" if wish.enabled else "not monitored"
-            say(f"Domain '{one.name}' is shut off: it will be {monitored} whenever it starts.")
+            will = "will be" if wish.enabled else "will not be"
+            say(f"Domain '{one.name}' is shut off: it {will} monitored whenever it starts.")
         elif not one.error:
             _print_status([one], named=len(results) > 1, declared={})
     warn(switched.warnings)
@@ -202,7 +204,7 @@ def enforce(options: argparse.Namespace) -> int:
         for name in report.starting:
             say(f"{name}: is starting, and is seen to when it has")
     if report.idle and not options.quiet:
-        say("Everything is as declared.")
+        say("Everything is as declared." if load() != Policy() else "Nothing is declared on this host.")
     warn(report.warnings)
     for line in report.errors:
         fail(line)

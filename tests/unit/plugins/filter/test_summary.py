@@ -187,7 +187,7 @@ def test_a_switch_that_wins_over_the_policy_is_told_and_one_that_agrees_is_not()
     agreed = domain("vm2", enabled=True, declared=declared("counted", switch="enabled"))
     alone = domain("vm3", enabled=True, declared=declared("counted", state="unmanaged", switch="enabled"))
     (note,) = summary({"kvm1": asked(beaten, agreed, alone)})[2:]
-    assert note.startswith("kvm1: vm1 is declared enabled, but was switched disabled")
+    assert note.startswith("kvm1: vm1 is declared enabled, but was persistently disabled")
 
 
 def test_what_no_module_returned_is_refused_with_a_sentence():

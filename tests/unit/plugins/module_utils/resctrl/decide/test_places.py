@@ -128,8 +128,8 @@ def test_who_gets_the_one_place_in_the_root_is_by_priority():
     assert str(denied[uuid(1)]) == (
         "Out of RMIDs: none is left for domain 'vm1' in the root group: this CTRL_MON group has room for 1 (on Arm "
         "each has RMIDs of its own; held by: nobody). It is the next to be monitored when one is free: give it a "
-        "higher priority, or disable another. A domain to which libvirt allocates cache (<cachetune> with <cache>) has "
-        "room of its own"
+        "higher priority, disable another, or remove groups that nobody needs. A domain to which libvirt allocates "
+        "cache (<cachetune> with <cache>) has room of its own"
     )
 
 

@@ -119,7 +119,9 @@ def test_what_is_granted_always_suffices_and_stays_so(question):
     planned = plan(snapshot, granted._replace(ration=False))
     short = {one for one, error in planned.failures.items() if "Nothing was changed" in str(error)}
     assert short == set()
-    assert set(ration(simulate(snapshot, planned.operations), wishes)[1]) == set(denied)
+    after = simulate(snapshot, planned.operations)
+    # One that has to wait may by then have a reason of its own, such as the allocation by its CPU on Arm
+    assert set(ration(after, wishes)[1]) <= set(denied) <= set(plan(after, wishes).failures)
 
 
 @given(asked(ration=True))
