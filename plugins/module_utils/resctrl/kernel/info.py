@@ -127,16 +127,3 @@ def parse_per_cache(text: str) -> dict[int, int]:
     """A number for each cache, as in `0=32;1=32`."""
     pairs = [part.split("=") for part in text.strip().split(";") if "=" in part]
     return {int(cache): int(number) for cache, number in pairs}
-
-
-def cache_sizes(system: str = "/sys/devices/system/cpu") -> dict[int, int]:
-    """L3 cache id -> its size in bytes, of the caches whose CPUs are online (Documentation/ABI, sysfs-devices-cpu)."""
-    sizes: dict[int, int] = {}
-    for directory in glob.glob(f"{system}/cpu[0-9]*/cache/index[0-9]*"):
-        if read_if_there(f"{directory}/level").strip() != "3":
-            continue
-        match = re.fullmatch(r"([0-9]+)K", read_if_there(f"{directory}/size").strip())
-        cache = read_if_there(f"{directory}/id").strip()
-        if match and cache.isdigit():
-            sizes[int(cache)] = int(match.group(1)) * 1024
-    return sizes

@@ -37,6 +37,11 @@ def caches(system: str = "/sys/devices/system/cpu") -> dict[int, Cache]:
     return dict(sorted(found.items()))
 
 
+def cache_sizes(system: str = "/sys/devices/system/cpu") -> dict[int, int]:
+    """L3 cache id -> its size in bytes, of those whose CPUs are online and whose size is known."""
+    return {number: cache.size for number, cache in caches(system).items() if cache.size is not None}
+
+
 def _size(index: str) -> int | None:
     match = re.fullmatch(r"([0-9]+)K", read_if_there(f"{index}/size").strip())
     return int(match.group(1)) * 1024 if match else None

@@ -8,13 +8,12 @@ import typing as t
 
 from ..errors import Unreadable
 from ..kernel.configured import Configurations, changed, file_of, in_words, is_default, kinds_of
-from ..kernel.counters import cache_directories
+from ..kernel.counters import assignments, cache_directories
 from ..kernel.events import BANDWIDTH, L3, OCCUPANCY
 from ..kernel.groups import ROOT
 from ..kernel.info import (
     assign_mode,
     bandwidth_counters,
-    cache_sizes,
     configurations,
     counts_elsewhere,
     events,
@@ -22,12 +21,11 @@ from ..kernel.info import (
     max_threshold_occupancy,
 )
 from ..kernel.preflight import missing_monitoring
-from ..observe.bandwidth import bandwidth_of
+from ..kernel.topology import cache_sizes
 from ..observe.cpu_groups import damage
 
 if t.TYPE_CHECKING:
     from ..act.declared import Declared
-    from ..decide.counting import Bandwidth
     from ..decide.outcome import Outcome
     from ..decide.snapshot import Snapshot
     from ..kernel.filesystem import Resctrl
@@ -189,19 +187,23 @@ def describe_host(
 
 def describe_counters(resctrl: Resctrl, snapshot: Snapshot) -> list[dict[str, t.Any]]:
     """The bandwidth counters of each cache, and who has them; empty where groups need none."""
-    bandwidth = bandwidth_of(resctrl, [ROOT, *snapshot.groups])
-    if bandwidth is None:
-        return []
+    counters = bandwidth_counters(resctrl)
+    assigned = {group: assignments(resctrl, group) for group in [ROOT, *sorted(snapshot.groups)]} if counters else {}
     return [
-        {"cache": cache, "total": one.total, "free": one.free, "held_by": _holders(resctrl, snapshot, bandwidth, cache)}
-        for cache, one in bandwidth_counters(resctrl).items()
+        {"cache": cache, "total": one.total, "free": one.free, "held_by": _holders(resctrl, snapshot, assigned, cache)}
+        for cache, one in counters.items()
     ]
 
 
-def _holders(resctrl: Resctrl, snapshot: Snapshot, bandwidth: Bandwidth, cache: int) -> list[dict[str, t.Any]]:
+def _holders(
+    resctrl: Resctrl,
+    snapshot: Snapshot,
+    assigned: t.Mapping[Group, t.Mapping[str, t.Container[int]]],
+    cache: int,
+) -> list[dict[str, t.Any]]:
     held: dict[str, list[tuple[Group, int]]] = {}
-    for group, counters in sorted(bandwidth.assigned.items()):
-        number = sum(one == cache for _event, one in counters)
+    for group, counters in assigned.items():
+        number = sum(cache in caches for caches in counters.values())
         if number:
             held.setdefault(snapshot.owner(group), []).append((group, number))
     return [

@@ -13,8 +13,9 @@ from ..errors import PolicyDamaged
 from ..kernel.configured import changed
 from ..kernel.counters import cache_directories
 from ..kernel.events import L3, OCCUPANCY
-from ..kernel.info import cache_sizes, configurations
+from ..kernel.info import configurations
 from ..kernel.preflight import missing_monitoring
+from ..kernel.topology import cache_sizes
 from ..wish.files import load
 from .exposition import COUNTER, Family, Point
 from .host import describe_counters, problems

@@ -14,8 +14,8 @@ import time
 import typing as t
 
 from resctrl.errors import ResctrlError
-from resctrl.kernel.info import cache_sizes
 from resctrl.kernel.preflight import check_values
+from resctrl.kernel.topology import cache_sizes
 from resctrl.observe.host import query
 from resctrl.observe.sampling import Statistics, sample_all, statistics, whole_host
 from resctrl.tell import table

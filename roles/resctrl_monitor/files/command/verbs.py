@@ -9,8 +9,8 @@ import time
 import typing as t
 
 from resctrl import errors
-from resctrl.act import collecting, upkeep
 from resctrl.act import switch as switching
+from resctrl.act import upkeep
 from resctrl.act.declared import declarations
 from resctrl.decide.wish import BANDWIDTHS, Wish
 from resctrl.kernel.events import OCCUPANCY, TABLE
@@ -20,8 +20,6 @@ from resctrl.observe.host import query
 from resctrl.observe.sampling import statistics
 from resctrl.tell import table
 from resctrl.tell.domains import describe_declared, describe_domain
-from resctrl.tell.exposition import exposition
-from resctrl.tell.metrics import host_facts, points
 from resctrl.tell.statistics import describe_statistics
 from resctrl.vms.domain import keys
 from resctrl.wish.files import load
@@ -240,8 +238,13 @@ def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
 
 def metrics(options: argparse.Namespace) -> int:
     """What was counted, as metrics of Prometheus."""
+    # Not above, as for why
+    from resctrl.act.collecting import collect
+    from resctrl.tell.exposition import exposition
+    from resctrl.tell.metrics import host_facts, points
+
     host = host_of(options)
-    collection = collecting.collect(host)
+    collection = collect(host)
     facts, warnings = host_facts(host, collection)
     text = exposition(points(collection, facts))
     warn([*collection.warnings, *warnings, *_slowness(collection.seconds, options.interval)])

@@ -15,7 +15,6 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.info
     Counters,
     assign_mode,
     bandwidth_counters,
-    cache_sizes,
     configurations,
     counts_elsewhere,
     events,
@@ -24,6 +23,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.info
     num_rmids,
     parse_per_cache,
 )
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.topology import cache_sizes
 
 
 @pytest.fixture(name="info")
