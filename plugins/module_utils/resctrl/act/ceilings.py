@@ -7,12 +7,11 @@ It is kept until the host boots, in a file of ours.
 from __future__ import annotations
 
 import contextlib
-import os
 import typing as t
 
 from ..errors import PolicyDamaged
 from ..judge.situation import CONFIGURED, OBSERVED, Ceiling
-from ..wish.store import read_json, write_json
+from ..wish.store import note_json, read_json
 
 MEMORY = "/run/kvmops-resctrl/highest.json"
 
@@ -29,8 +28,7 @@ def ceilings(moved: t.Mapping[str, float], configured: float | None, path: str, 
     now = {**highest, **{key: max(number, highest.get(key, 0.0)) for key, number in moved.items()}}
     if keep and now != highest:
         with contextlib.suppress(OSError):
-            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            write_json(path, {"bytes_per_second": now})
+            note_json(path, {"bytes_per_second": now})
     return {key: Ceiling(number, OBSERVED) for key, number in highest.items() if key in moved}
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 import typing as t
 
@@ -12,7 +11,7 @@ from .. import errors
 from ..vms.domain import Selected
 from ..wish.files import load
 from ..wish.place import DIRECTORY
-from ..wish.store import read_json, write_json
+from ..wish.store import note_json, read_json
 from .enforcement import Enforcement
 
 if t.TYPE_CHECKING:
@@ -148,8 +147,7 @@ def news(report: Report, path: str = MEMORY) -> Report:
     before = _said_before(path)
     if sorted(before) != sorted(lasting):
         try:
-            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            write_json(path, {"said": lasting})
+            note_json(path, {"said": lasting})
         except OSError:
             return report
     return report._replace(
@@ -164,8 +162,7 @@ def is_news(trouble: str, lasts: bool, path: str) -> bool:
     before = _said_before(path)
     if (trouble in before) != lasts:
         with contextlib.suppress(OSError):
-            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            write_json(path, {"said": [trouble] if lasts else []})
+            note_json(path, {"said": [trouble] if lasts else []})
     return lasts and trouble not in before
 
 
@@ -184,8 +181,7 @@ def note_run(began: float, report: Report | None, path: str = LAST_RUN) -> None:
     if report:
         run = LastRun(began, report.failed, len(report.waiting), len(report.errors))
     with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        write_json(path, run._asdict())
+        note_json(path, run._asdict())
 
 
 def last_run(path: str = LAST_RUN) -> LastRun | None:

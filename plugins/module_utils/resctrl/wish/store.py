@@ -43,6 +43,12 @@ def write_json(path: str, content: t.Mapping[str, t.Any]) -> None:
     write_text(path, f"{json.dumps(content, indent=1)}\n", 0o600)
 
 
+def note_json(path: str, content: t.Mapping[str, t.Any]) -> None:
+    """The same, in a directory that need not be there yet. Raises OSError."""
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    write_json(path, content)
+
+
 def write_text(path: str, text: str, mode: int) -> None:
     """Replace a file: a reader sees the old one or the new one, also after a crash. Nobody else may write it meanwhile.
 
