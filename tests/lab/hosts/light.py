@@ -89,8 +89,14 @@ def emulator_arguments(settings: Settings, control: str) -> list[str]:
 
 
 def architecture(settings: Settings) -> str:
-    """The architecture of which the host's kernel seems to be, where it is not the machine's, else empty."""
-    return load(settings.profile, settings.overrides).architecture if settings.profile else ""
+    """The architecture of which the host's kernel seems to be, where it is not the machine's, else empty.
+
+    Raises LabError if there is no such profile, or none with these overrides.
+    """
+    try:
+        return load(settings.profile, settings.overrides).architecture if settings.profile else ""
+    except ValueError as error:
+        raise LabError(str(error)) from error
 
 
 def _start_emulator(state: State, settings: Settings) -> None:
