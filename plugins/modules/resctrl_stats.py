@@ -725,10 +725,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.sampled import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.preflight import check_values
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host, query
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import describe_failures
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.statistics import describe_statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import keys

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 
 from .. import errors
@@ -38,8 +39,8 @@ class Declared(t.NamedTuple):
 
     `state`: what the policy declares: enabled, disabled or unmanaged; `rule`: the name of its rule, None for the
     default.  `switch`: enabled or disabled where it was switched persistently, else None.
-    `condition`: counted, waiting (for an RMID), failing, starting, pending (the next run of the agent sees to it),
-    unmonitored or off; `why`: the reason for waiting and failing, else "".
+    `condition`: counted, waiting (for an RMID, or its turn), failing, starting, pending (the next run of the agent sees
+    to it), unmonitored or off; `why`: the reason for waiting and failing, else "".
     """
 
     state: str
@@ -83,6 +84,10 @@ def declarations(
     if draft is not None:
         policy = parse_policy(draft)._replace(switches=policy.switches)
     wishes = policy.wishes(one for one in outcome.known if one.active)
+    if policy.turns:
+        from .noted_turns import read
+
+        wishes = wishes._replace(turns=read().queue(policy.turns, time.monotonic()))
     selected = [Selected(one.name, one, by_name=False) for one in outcome.known if one.uuid in wishes.of]
     snapshot = host.look(selected, outcome.known, wishes.whole)
     missing = missing_monitoring(host.resctrl)
