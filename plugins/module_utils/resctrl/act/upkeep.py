@@ -136,7 +136,7 @@ def report_on(outcomes: t.Sequence[Outcome], resctrl: Resctrl) -> Report:
     turns = _turns_in_words(last)
     for outcome in outcomes:
         turned, others = _apart([one for one in outcome.results if one.changed and one.msg], last)
-        turns += [f"{one.name}: {one.msg}" for one in turned]
+        turns += [f"{one.name}: {_turn_in_words(one, last)}" for one in turned]
         done += [f"{one.name}: {one.msg}" for one in others]
         done += [f"Removed {resctrl.path(group)}: its domain is gone" for group in outcome.pruned]
     return Report(
@@ -154,6 +154,12 @@ def _apart(results: t.Sequence[Result], last: Outcome) -> tuple[list[Result], li
     """Those of domains that take turns, and the others."""
     turning = [one for one in results if one.status and one.status.domain.uuid in last.turns]
     return turning, [one for one in results if one not in turning]
+
+
+def _turn_in_words(result: Result, last: Outcome) -> str:
+    """What was done for a domain that takes turns."""
+    notes = last.turns.get(result.status.domain.uuid) if result.status else None
+    return "Its turn is over" if notes and notes.waits else result.msg
 
 
 def _turns_in_words(last: Outcome) -> list[str]:

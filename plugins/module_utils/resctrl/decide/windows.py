@@ -75,6 +75,10 @@ class Notes(t.NamedTuple):
             return True
         return not self.unclean and now - self.group.began >= settings.warm_up
 
+    def shares(self, event: str, place: Place) -> bool:
+        """Whether an event is counted in its turns only."""
+        return self.group is not None or (event in BANDWIDTH and place.resource == L3 and place.id in self.counters)
+
     @property
     def waits(self) -> bool:
         """Whether it is not counted because it is not its turn."""

@@ -61,7 +61,12 @@ def measured_sums(turned: Turned) -> dict[str, Sum]:
 
 def _value(measured: t.Mapping[tuple[str, Place], Measured], event: str, place: Place) -> Value:
     one = measured.get((event, place))
-    return Value(one.number) if one else Value(None, GONE)
+    return Value(_plain(event, one.number)) if one else Value(None, GONE)
+
+
+def _plain(event: str, number: float) -> float:
+    """The occupancy is a whole number of bytes, as the kernel has it."""
+    return int(number) if event == OCCUPANCY else number
 
 
 def _places(measured: t.Mapping[tuple[str, Place], Measured], resource: str) -> list[dict[str, t.Any]]:
@@ -70,7 +75,7 @@ def _places(measured: t.Mapping[tuple[str, Place], Measured], resource: str) -> 
         {
             "id": place.id,
             **{
-                event if event == OCCUPANCY else f"{event}_per_second": one.number
+                event if event == OCCUPANCY else f"{event}_per_second": _plain(event, one.number)
                 for (event, where), one in sorted(measured.items())
                 if where == place
             },
