@@ -9,7 +9,7 @@ import os
 import time
 import typing as t
 
-from ..kernel.events import NOT_ENABLED, WAITS
+from ..kernel.events import NOT_ENABLED, WAITING
 from ..observe import sampling
 
 if t.TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _with_turn(one: Statistics, noted: Noted) -> Statistics:
 
 def _believed(sample: Sample, notes: Notes, noted: Noted) -> Sample:
     if notes.waits and sample.reason == NOT_ENABLED:
-        return sample._replace(reason=WAITS)
+        return sample._replace(reason=WAITING)
     if notes.is_warm(sample.seconds, noted.settings):
         return sample
     from ..decide.windows import without_occupancy
