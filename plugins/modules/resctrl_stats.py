@@ -27,8 +27,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The module changes nothing. With O(analysis) it notes the highest bandwidth that it has seen, but not in
-      check mode.
+    details: The module changes nothing. With O(analysis) it notes what it has seen, to compare with it the next time,
+      but not in check mode.
   diff_mode:
     support: N/A
     details: The module changes nothing.
@@ -59,6 +59,9 @@ options:
       - Say which domains stand out, that is, who has much more than its share of a nearly full cache or of scarce
         memory bandwidth, and what a domain's own trouble explains, such as a CPU limit. Takes all domains, so leave
         O(name) out, and needs O(interval), of 10 seconds or more for good answers.
+      - It also says which domain has far more than at three earlier analyses or more. What that takes is noted in
+        C(/run/kvmops-resctrl/usage.json) until the host boots. For each domain it has up to twelve looks of the last
+        seven days, none within five minutes after another. A domain that was started anew begins anew.
       - A share is measured against that of the running vCPUs. What is said rests on what was counted; it is no proof
         that one domain harms another. A domain is called a victim only where the CPU counts what cache misses cost it.
       - C(docs/report.md) of the collection says which situation gives which answer.
@@ -578,6 +581,8 @@ ansible_facts:
                   share of a nearly full cache, and V(moves_more_than_share) about memory bandwidth near its ceiling.
                 - V(not_accounted_for) is what no monitored domain has.
                 - V(victim) is a domain that cache misses cost many of its cycles, beside one with more than its share.
+                - V(holds_more_than_before) and V(moves_more_than_before) are about who has at least twice as much as at
+                  any of the looks before.
               type: str
               choices:
                 - throttled
@@ -589,6 +594,8 @@ ansible_facts:
                 - moves_more_than_share
                 - not_accounted_for
                 - victim
+                - holds_more_than_before
+                - moves_more_than_before
                 - nothing_stands_out
             cache:
               description: The id of the L3 cache that it is about, or null.
@@ -597,7 +604,10 @@ ansible_facts:
               description: The id of the CPU package (socket) that it is about, or null.
               type: int
             since:
-              description: When the first sample was taken, in UTC.
+              description:
+                - When the first sample was taken of the earliest look since which every look has found the same of the
+                  domain, in UTC. Where no earlier one has, that is this look.
+                - Nothing is known of the time between looks.
               type: str
               sample: "2026-01-31T12:00:00Z"
             numbers:
@@ -808,7 +818,7 @@ def main() -> None:
     try:
         outcome = query(host, params["name"])
         warnings = [*outcome.warnings, *outcome.after.warnings, *check_values(host.resctrl)]
-        facts = _analysed(host, outcome, module) if params["analysis"] else _counted(host, outcome, params)
+        facts = _analysed(host, outcome, module, warnings) if params["analysis"] else _counted(host, outcome, params)
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
@@ -848,14 +858,15 @@ def _counted(host: Host, outcome: Outcome, params: dict[str, t.Any]) -> dict[str
     }
 
 
-def _analysed(host: Host, outcome: Outcome, module: AnsibleModule) -> dict[str, t.Any]:
-    """What was counted, and what stands out. Raises ResctrlError."""
+def _analysed(host: Host, outcome: Outcome, module: AnsibleModule, warnings: list[str]) -> dict[str, t.Any]:
+    """What was counted, and what stands out. Adds to the warnings. Raises ResctrlError."""
     # Not above: what is imported is compiled on every run
     from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.analysis import analyse
     from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.findings import describe_analysis
 
     params = module.params
     found = analyse(host, outcome, params["interval"], params["bandwidth_ceiling"], keep=not module.check_mode)
+    warnings += found.warnings
     return describe_analysis(found, host.resctrl, outcome.after, params["detail"] == "caches")
 
 

@@ -35,6 +35,8 @@ _LABELS = {
     "moves_more_than_share": "moves more than its share",
     "not_accounted_for": "not accounted for",
     "victim": "probably a victim",
+    "holds_more_than_before": "holds more than before",
+    "moves_more_than_before": "moves more than before",
 }
 # The order of suspects: the surer first
 _CONFIDENCE = {"high": 0, "medium": 1, "low": 2}
