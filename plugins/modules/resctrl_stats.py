@@ -753,10 +753,10 @@ ansible_facts:
               contains:
                 what:
                   description:
-                    - V(domains), V(vcpus), V(partial) and V(configuration) are about this host. V(host), V(devices),
-                      V(warm_up) and V(window) hold everywhere.
+                    - V(domains), V(turns), V(vcpus), V(partial) and V(configuration) are about this host. V(host),
+                      V(devices), V(warm_up) and V(window) hold everywhere.
                   type: str
-                  choices: [domains, vcpus, partial, configuration, host, devices, warm_up, window]
+                  choices: [domains, turns, vcpus, partial, configuration, host, devices, warm_up, window]
                 domains:
                   description: The names of the domains that it is about, if any.
                   type: list
