@@ -389,8 +389,41 @@ ansible_facts:
                   type: int
                 mbm_total_bytes_per_second:
                   description:
-                    - Bytes per second over the turn, or null. Further rates have the names of those in
-                      RV(ansible_facts.resctrl_stats.domains.rates); one of which nothing is known is not there.
+                    - Bytes per second over the turn, or null. A rate of which nothing is known is not there. For what
+                      each means see RV(ansible_facts.resctrl_stats.domains.rates).
+                  type: float
+                mbm_local_bytes_per_second:
+                  description: The same for the memory of the same socket.
+                  type: float
+                core_energy_per_second:
+                  description: Watts, or null.
+                  type: float
+                activity_per_second:
+                  description: Farads per second, or null.
+                  type: float
+                stalls_llc_hit_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                c1_res_per_second:
+                  description: Ticks per second, or null.
+                  type: float
+                unhalted_core_cycles_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                stalls_llc_miss_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                c6_res_per_second:
+                  description: Ticks per second, or null.
+                  type: float
+                unhalted_ref_cycles_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                uops_retired_per_second:
+                  description: Micro-operations per second, or null.
+                  type: float
+                stalls_llc_miss_fraction:
+                  description: A fraction from 0 to 1, or null.
                   type: float
                 partial:
                   description: The name of each value that is null, with the sum of its parts that are known.

@@ -42,6 +42,7 @@ class Queue(t.NamedTuple):
 
     `groups`: UUID -> the domain's turn with a group.  `counters`: (UUID, L3 cache id) -> that with a bandwidth counter.
     `in_limbo`: how many groups the kernel refused the last time because RMIDs were in limbo.
+    `closed`: in this run turns have ended already, and no more do.
     """
 
     settings: Turns
@@ -49,11 +50,12 @@ class Queue(t.NamedTuple):
     groups: t.Mapping[str, Turn] = types.MappingProxyType({})
     counters: t.Mapping[tuple[str, int], Turn] = types.MappingProxyType({})
     in_limbo: int = 0
+    closed: bool = False
 
     def is_over(self, turn: Turn | None) -> bool:
         """Whether a turn has lasted a whole window. One of which nothing is known has only begun."""
         began = self.now if turn is None or turn.began is None else turn.began
-        return self.now - began >= self.settings.window * (1 - _EARLY)
+        return not self.closed and self.now - began >= self.settings.window * (1 - _EARLY)
 
 
 _Place = t.Tuple[int, float]

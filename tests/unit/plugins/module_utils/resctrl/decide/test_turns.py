@@ -92,6 +92,14 @@ def test_as_many_leave_as_wait_and_first_those_that_began_first():
     assert counted(snapshot, queue(vm1=900.0, vm2=800.0, vm3=900.5, vm4=(0.0,)))[0] == {"vm1", "vm3", "vm4"}
 
 
+def test_who_has_just_left_does_not_come_back_in_the_same_run():
+    """vm2 has made room for vm3. vm1 is done too, and another plan would let it make room for vm2."""
+    snapshot = host(vm(1), vm(2), vm(3), members=holding(1, 3), num_rmids=3)
+    after = queue(vm1=900.0, vm2=(NOW,))
+    assert counted(snapshot, after._replace(closed=True))[0] == {"vm1", "vm3"}
+    assert counted(snapshot, after)[0] == {"vm2", "vm3"}
+
+
 def test_nobody_leaves_where_nobody_waits():
     snapshot = host(vm(1), vm(2), members=holding(1, 2), num_rmids=3)
     assert counted(snapshot, queue(vm1=0.0, vm2=0.0)) == ({"vm1", "vm2"}, {})
