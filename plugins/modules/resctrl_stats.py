@@ -233,8 +233,11 @@ ansible_facts:
                 - V(disabled) the domain is not monitored, V(unavailable) the hardware has no count yet, V(unassigned)
                   it has no counter for the domain, V(error) it reported an error, V(unsupported) it has no such
                   event, V(gone) the group or the cache went away meanwhile.
+                - Where domains take turns, V(waiting) it is not the domain's turn to be counted, and V(warming) its
+                  turn has begun so lately that it cannot be told what it occupies. See
+                  RV(ansible_facts.resctrl_stats.domains.sampled).
               type: str
-              choices: [disabled, unavailable, unassigned, error, unsupported, gone]
+              choices: [disabled, unavailable, unassigned, error, unsupported, gone, waiting, warming]
             reasons:
               description: The name of each value that is null, with its reason.
               type: dict
@@ -355,6 +358,84 @@ ansible_facts:
                   description: The ids of those that are not.
                   type: list
                   elements: int
+            sampled:
+              description:
+                - What was measured in the last turn of a domain that takes turns with others, because there are more of
+                  them than RMIDs or bandwidth counters (role P(kvmops.resctrl.resctrl_monitor#role)). It is not what is
+                  now. Null for a domain that takes no turns, or has not had one yet.
+              type: dict
+              contains:
+                from:
+                  description: When the turn began, in UTC.
+                  type: str
+                  sample: "2026-11-27T20:15:01Z"
+                seconds:
+                  description: How long was measured.
+                  type: float
+                age:
+                  description: How many seconds ago that ended.
+                  type: float
+                coverage:
+                  description: In which part of the time since the turn before that was measured, from 0 to 1.
+                  type: float
+                cmt:
+                  description: The same as RV(ansible_facts.resctrl_stats.domains.sampled.llc_occupancy).
+                  type: int
+                llc_occupancy:
+                  description:
+                    - The bytes that the domain occupied when its turn ended, or null, where a part is not known, or not
+                      there where none is. It is not believed where the turn was shorter than the warm-up, or began with
+                      lines of those that had the RMID before.
+                  type: int
+                mbm_total_bytes_per_second:
+                  description:
+                    - Bytes per second over the turn, or null. A rate of which nothing is known is not there. For what
+                      each means see RV(ansible_facts.resctrl_stats.domains.rates).
+                  type: float
+                mbm_local_bytes_per_second:
+                  description: The same for the memory of the same socket.
+                  type: float
+                core_energy_per_second:
+                  description: Watts, or null.
+                  type: float
+                activity_per_second:
+                  description: Farads per second, or null.
+                  type: float
+                stalls_llc_hit_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                c1_res_per_second:
+                  description: Ticks per second, or null.
+                  type: float
+                unhalted_core_cycles_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                stalls_llc_miss_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                c6_res_per_second:
+                  description: Ticks per second, or null.
+                  type: float
+                unhalted_ref_cycles_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                uops_retired_per_second:
+                  description: Micro-operations per second, or null.
+                  type: float
+                stalls_llc_miss_fraction:
+                  description: A fraction from 0 to 1, or null.
+                  type: float
+                partial:
+                  description: The name of each value that is null, with the sum of its parts that are known.
+                  type: dict
+                caches:
+                  description: The values for each L3 cache. Only with O(detail=caches).
+                  type: list
+                  elements: dict
+                packages:
+                  description: The values for each CPU package. Only with O(detail=caches).
+                  type: list
+                  elements: dict
             rates:
               description: The rates between two samples; null without O(interval).
               type: dict
@@ -705,10 +786,10 @@ ansible_facts:
               contains:
                 what:
                   description:
-                    - V(domains), V(vcpus), V(partial) and V(configuration) are about this host. V(host), V(devices),
-                      V(warm_up) and V(window) hold everywhere.
+                    - V(domains), V(turns), V(vcpus), V(partial) and V(configuration) are about this host. V(host),
+                      V(devices), V(warm_up) and V(window) hold everywhere.
                   type: str
-                  choices: [domains, vcpus, partial, configuration, host, devices, warm_up, window]
+                  choices: [domains, turns, vcpus, partial, configuration, host, devices, warm_up, window]
                 domains:
                   description: The names of the domains that it is about, if any.
                   type: list
@@ -735,10 +816,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.sampled import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.preflight import check_values
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host, query
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import describe_failures
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.statistics import describe_statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import keys

@@ -117,7 +117,15 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
         "sockets": fact["host"]["sockets"],
         "scatter": _scatter(rows, colours, _named(fact)),
         "limits": _limits(fact, everywhere=False),
+        "sampled": _sampled(running),
     }
+
+
+def _sampled(running: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """What was measured of the domains that take turns, and were not counted; the largest first."""
+    waiting = {name: one.get("sampled") or {} for name, one in running.items() if one.get("reason") == "waiting"}
+    rows = [{"domain": name, **sampled} for name, sampled in waiting.items()]
+    return sorted(rows, key=lambda row: (-(row.get("mbm_total_bytes_per_second") or 0.0), row["domain"]))
 
 
 def _limits(fact: _Fact, *, everywhere: bool) -> list[str]:

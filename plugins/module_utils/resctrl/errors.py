@@ -72,6 +72,10 @@ class RmidsExhausted(ResctrlError):
     """There are fewer RMIDs than groups asked for (mkdir: ENOSPC, or found out while planning)."""
 
 
+class WaitsForTurn(RmidsExhausted):
+    """The domain takes turns with others, and is not counted now."""
+
+
 class CountersExhausted(ResctrlError):
     """No bandwidth counter is left on an L3 cache (write to mbm_L3_assignments: ENOSPC)."""
 

@@ -20,6 +20,7 @@ from ..observe.usage import places, usages
 from ..vms.domain import keys
 from . import histories
 from .ceilings import MEMORY, ceilings
+from .sampled import with_turns
 
 if t.TYPE_CHECKING:
     from ..decide.outcome import Outcome
@@ -63,7 +64,7 @@ def analyse(
     first_usage, first = usages(snapshot, processes), sample_all(host.resctrl, statuses)
     time.sleep(interval)
     second_usage, second = usages(snapshot, processes), sample_all(host.resctrl, statuses)
-    counted = [Statistics(status, now, then) for status, then, now in zip(statuses, first, second)]
+    counted = with_turns([Statistics(status, now, then) for status, then, now in zip(statuses, first, second)])
     cpu = {uuid: between(usage, second_usage[uuid]) for uuid, usage in first_usage.items()}
     whole, topology = holdings(first[-1], second[-1]), caches()
     there = {cache: topology.get(cache, Cache()) for cache in whole}

@@ -13,8 +13,8 @@ from ..decide.baselines import Baseline, Baselines, Key, follow
 from ..kernel.events import Place
 from ..kernel.preflight import missing_monitoring
 from ..observe.host import query
-from ..observe.sampling import statistics
 from ..wish.store import locked, read_json, write_json
+from .sampled import statistics
 
 if t.TYPE_CHECKING:
     from ..decide.outcome import Outcome

@@ -20,6 +20,7 @@ from .warn import warnings_of
 if t.TYPE_CHECKING:
     from ..observe.host import Host
     from ..vms.domain import Domain, Selected
+    from .turns import Keeper
 
 # How long a run tries: RMIDs come out of limbo once a second at best, and a domain may start threads while we look.
 _PATIENCE = 10.0
@@ -46,7 +47,7 @@ def enforce(
     selected = select(names, known)
     uuids = [one.domain.uuid for one in selected if one.domain]
     wishes = Wishes(dict.fromkeys(uuids, wish), reserve, prune)
-    outcome = Enforcement(host, known, selected, wishes, ignore_inactive).outcome(check)
+    outcome = Enforcement(host, known, selected, wishes, ignore_inactive=ignore_inactive).outcome(check)
     return outcome._replace(warnings=[*unmatched(names, known), *outcome.warnings])
 
 
@@ -63,9 +64,13 @@ class Enforcement:
         known: t.Sequence[Domain],
         selected: t.Sequence[Selected],
         wishes: Wishes,
+        *,
         ignore_inactive: bool = False,
+        turns: Keeper | None = None,
     ) -> None:
         self.host, self.known, self.selected, self.wishes = host, known, selected, wishes
+        # Where domains take turns, what is noted of these
+        self.turns = turns
         # Those of which it is a failure that they do not run, by UUID
         self.needed = frozenset(
             one.domain.uuid for one in selected if one.domain and one.by_name and not ignore_inactive
@@ -89,6 +94,8 @@ class Enforcement:
             failures: t.Mapping[str, ResctrlError] = dict.fromkeys(enabled, missing)
         else:
             after, failures = self._predict() if check else self._converge()
+            if self.turns and not check:
+                self.turns.settle(after, self.wishes, failures)
         failures = {**failures, **self.refused, **self._absences(after)}
         results = self._results(after, failures)
         removed = {step.group for step in self.done if step.kind == REMOVE}
@@ -160,12 +167,14 @@ class Enforcement:
             passing: dict[str, ResctrlError] = {}
             if planned.operations:
                 with self.host.resctrl.changes.locked():
-                    passing = self._apply(self._look()[1].operations)
+                    passing = self._apply(*self._look())
             else:
                 time.sleep(_LONG_PAUSE)
             snapshot, planned = self._look()
             if time.monotonic() >= deadline:
-                return snapshot, {**planned.failures, **_unsettled(planned, passing)}
+                from .refusals import unsettled
+
+                return snapshot, {**planned.failures, **unsettled(planned, passing, _PATIENCE)}
             if passing:
                 limbo = any(isinstance(exc, errors.RmidsInLimbo) for exc in passing.values())
                 time.sleep(_LONG_PAUSE if limbo else _PAUSE)
@@ -189,13 +198,16 @@ class Enforcement:
         steps = tuple(step for step in planned.operations if step.uuid not in self.refused)
         return snapshot, Plan(steps, planned.failures)
 
-    def _apply(self, steps: t.Iterable[Operation]) -> dict[str, ResctrlError]:
-        """Carry the steps out. A domain's first error ends its steps; returned are errors that may pass by time."""
+    def _apply(self, snapshot: Snapshot, planned: Plan) -> dict[str, ResctrlError]:
+        """Carry a plan out. A domain's first error ends its steps; returned are errors that may pass by time."""
         from .steps import perform
 
         stopped: dict[str, ResctrlError] = {}
         done: list[Operation] = []
-        for step in steps:
+        if self.turns:
+            self.turns.leaving(planned.operations, snapshot)
+            self.wishes = self.wishes._replace(turns=self.turns.queue()._replace(closed=True))
+        for step in planned.operations:
             if step.uuid in stopped:
                 continue
             try:
@@ -215,6 +227,8 @@ class Enforcement:
                 stopped[step.uuid] = exc
             else:
                 done.append(step)
+                if self.turns and step.kind == CREATE:
+                    self.turns.made(step.group)
         self.done += done
         passing = (errors.RmidsInLimbo, errors.Moved)
         self.refused.update({uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)})
@@ -253,11 +267,3 @@ def _said_of(steps: t.Sequence[Operation], after: Snapshot) -> dict[str, str]:
     from .steps import said_of
 
     return said_of(steps, after)
-
-
-def _unsettled(planned: Plan, passing: t.Mapping[str, ResctrlError]) -> dict[str, ResctrlError]:
-    """For each domain for which something is left to do, why."""
-    not_settled = errors.NotSettled(
-        f"The threads to be counted kept changing for {_PATIENCE:g} seconds", hint="Run again"
-    )
-    return {step.uuid: passing.get(step.uuid, not_settled) for step in planned.operations}

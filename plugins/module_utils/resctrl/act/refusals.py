@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it means on Arm that the kernel has no RMID for a group though the numbers said so."""
+"""What it means that a run came to no end, or on Arm that a group is refused though RMIDs seemed to be free."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from .. import errors
 from ..kernel.mpam import rmids_of_each
 
 if t.TYPE_CHECKING:
+    from ..decide.planning import Plan
+    from ..errors import ResctrlError
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
 
@@ -35,3 +37,11 @@ def passing(resctrl: Resctrl, refused: Group, refusal: errors.RmidsExhausted, se
         "again in some seconds. If that does not help, a MON group was renamed to another CTRL_MON group, and its RMID "
         "is lost until resctrl is mounted anew",
     )
+
+
+def unsettled(planned: Plan, passing: t.Mapping[str, ResctrlError], seconds: float) -> dict[str, ResctrlError]:
+    """For each domain for which something is left to do after so long, why."""
+    not_settled = errors.NotSettled(
+        f"The threads to be counted kept changing for {seconds:g} seconds", hint="Run again"
+    )
+    return {step.uuid: passing.get(step.uuid, not_settled) for step in planned.operations}

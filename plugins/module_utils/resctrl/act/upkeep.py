@@ -15,7 +15,7 @@ from ..wish.store import note_json, read_json
 from .enforcement import Enforcement
 
 if t.TYPE_CHECKING:
-    from ..decide.outcome import Outcome
+    from ..decide.outcome import Outcome, Result
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
     from ..observe.host import Host
@@ -32,6 +32,7 @@ _NOTICE = 0.02
 _MOST_LOOKS = 60
 # So many looks, one a second, wait for a domain that is starting: not every manager writes a file when it is up
 _LOOKS_AT_A_START = 10
+_TURNS = "domains take turns"
 
 # What the agent notes; gone after a reboot: which lasting troubles it has reported, and how its last run ended
 MEMORY = "/run/kvmops-resctrl/said.json"
@@ -44,6 +45,7 @@ class Report(t.NamedTuple):
     know, and what is not as declared.
 
     `last`: the last look.  `failed`: there was an error, be it news or not.
+    `turns`: what was done for domains that take turns, and who of them waits; first, how many there are.
     """
 
     done: list[str]
@@ -52,6 +54,7 @@ class Report(t.NamedTuple):
     errors: list[str]
     last: Outcome
     failed: bool
+    turns: t.Sequence[str] = ()
 
     @property
     def starting(self) -> list[str]:
@@ -61,7 +64,7 @@ class Report(t.NamedTuple):
     @property
     def idle(self) -> bool:
         """Whether everything is as declared, and was."""
-        return not (self.done or self.waiting or self.errors or self.starting)
+        return not (self.done or self.waiting or self.errors or self.starting or self.turns)
 
 
 def keep_up(
@@ -111,39 +114,72 @@ def enforce_policy(host: Host, directory: str = DIRECTORY, *, check: bool = Fals
     known = host.source.domains()
     wishes = policy.wishes(one for one in known if one.active)
     selected = [Selected(one.name, one, by_name=False) for one in known if one.uuid in wishes.of]
-    return Enforcement(host, known, selected, wishes).outcome(check)
+    if policy.turns is None:
+        return Enforcement(host, known, selected, wishes).outcome(check)
+    # Not above: few hosts have it, and this runs once a minute
+    from .turns import keeping
+
+    with keeping(host.resctrl, policy.turns) as keeper:
+        wishes = wishes._replace(turns=keeper.queue())
+        outcome = Enforcement(host, known, selected, wishes, turns=keeper).outcome(check)
+        return outcome._replace(warnings=[*keeper.warnings, *outcome.warnings], turns=keeper.noted.of)
 
 
 def report_on(outcomes: t.Sequence[Outcome], resctrl: Resctrl) -> Report:
     """What to say of a series of looks: everything that was done, and what the last one left."""
     last = outcomes[-1]
-    troubles = [result for result in last.results if result.error]
+    turning, troubles = _apart([result for result in last.results if result.error], last)
     # To have to wait for an RMID is no error: the policy says who does
     waiting = [one for one in troubles if isinstance(one.error, errors.RmidsExhausted)]
     failures = [one for one in troubles if one not in waiting]
+    done: list[str] = []
+    turns = _turns_in_words(last)
+    for outcome in outcomes:
+        turned, others = _apart([one for one in outcome.results if one.changed and one.msg], last)
+        turns += [f"{one.name}: {_turn_in_words(one, last)}" for one in turned]
+        done += [f"{one.name}: {one.msg}" for one in others]
+        done += [f"Removed {resctrl.path(group)}: its domain is gone" for group in outcome.pruned]
     return Report(
-        [line for outcome in outcomes for line in _done(outcome, resctrl)],
+        done,
         {one.name: f"{one.name}: {one.error}" for one in waiting},
         list(last.warnings),
         [f"{one.name}: {one.error}" for one in failures],
         last,
         bool(failures),
+        (*turns, *(f"{one.name}: {one.error}" for one in turning)),
     )
 
 
-def _done(outcome: Outcome, resctrl: Resctrl) -> list[str]:
-    """What was done, a line each."""
-    lines = [f"{result.name}: {result.msg}" for result in outcome.results if result.changed and result.msg]
-    return lines + [f"Removed {resctrl.path(group)}: its domain is gone" for group in outcome.pruned]
+def _apart(results: t.Sequence[Result], last: Outcome) -> tuple[list[Result], list[Result]]:
+    """Those of domains that take turns, and the others."""
+    turning = [one for one in results if one.status and one.status.domain.uuid in last.turns]
+    return turning, [one for one in results if one not in turning]
+
+
+def _turn_in_words(result: Result, last: Outcome) -> str:
+    """What was done for a domain that takes turns."""
+    notes = last.turns.get(result.status.domain.uuid) if result.status else None
+    return "Its turn is over" if notes and notes.waits else result.msg
+
+
+def _turns_in_words(last: Outcome) -> list[str]:
+    """How many domains take turns."""
+    takers = [notes for notes in last.turns.values() if notes.group]
+    counted = sum(not notes.waits for notes in takers)
+    sharers = sum(bool(notes.counters) for notes in last.turns.values())
+    lines = [f"{len(takers)} domains take turns with {counted} group{'s' if counted > 1 else ''}"] if takers else []
+    return lines + ([f"{sharers} domains take turns with the bandwidth counters"] if sharers else [])
 
 
 def news(report: Report, path: str = MEMORY) -> Report:
     """The report without what the last one said too: a trouble that lasts is reported once.
 
-    Of a domain that waits the sentence may change, as when it becomes the next: that it waits is no news then.
+    Of a domain that waits the sentence may change, as when it becomes the next: that it waits is no news then. That
+    domains take turns is said when it begins, and nothing of each turn.
     Where nothing can be kept everything is news.
     """
-    lasting = [*map(_waits, report.waiting), *report.warnings, *report.errors]
+    turns = report.turns[:1]
+    lasting = [*map(_waits, report.waiting), *report.warnings, *report.errors, *([_TURNS] if turns else [])]
     before = _said_before(path)
     if sorted(before) != sorted(lasting):
         try:
@@ -151,6 +187,7 @@ def news(report: Report, path: str = MEMORY) -> Report:
         except OSError:
             return report
     return report._replace(
+        turns=() if _TURNS in before else turns,
         waiting={name: line for name, line in report.waiting.items() if _waits(name) not in before},
         warnings=[line for line in report.warnings if line not in before],
         errors=[line for line in report.errors if line not in before],

@@ -7,6 +7,7 @@ all the same: only their memory bandwidth is not known.
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from .planning import COUNT, UNCOUNT, Operation
@@ -71,7 +72,7 @@ class _Slot(t.NamedTuple):
 
     unasked: bool
     priority: int
-    is_new: bool
+    place: tuple[int, float]
     name: str
     group: Group
     event: int
@@ -81,7 +82,8 @@ def counter_steps(snapshot: Snapshot, wishes: Wishes) -> list[Operation]:
     """Which counters groups of ours give back, and which they get then.
 
     On each cache those come first for which bandwidth is wished, then those of higher priority, then those that have
-    it already. What groups of others have is theirs. One of which it is wished not to have any gives them back.
+    it already, or whose turn it is. What groups of others have is theirs. One of which it is wished not to have any
+    gives them back.
     """
     if snapshot.bandwidth is None:
         return []
@@ -94,14 +96,20 @@ def counter_steps(snapshot: Snapshot, wishes: Wishes) -> list[Operation]:
 def _on_cache(snapshot: Snapshot, wishes: Wishes, bandwidth: Bandwidth, cache: int) -> list[Operation]:
     slots: list[_Slot] = []
     held: set[tuple[Group, int]] = set()
-    for running in snapshot.running:
-        uuid = running.domain.uuid
-        if wishes.enables(uuid):
-            groups = [group for group in sorted(snapshot.ours(uuid)) if group in bandwidth.assigned]
-            mine = {(group, number) for group in groups for number in _held(bandwidth, group, cache)}
-            held |= mine
-            every = [(group, number) for group in groups for number in range(len(bandwidth.events))]
-            slots += _slots(every, mine, wishes.of[uuid], running.domain.name)
+    groups = {
+        one.domain: [group for group in sorted(snapshot.ours(one.domain.uuid)) if group in bandwidth.assigned]
+        for one in snapshot.running
+        if wishes.enables(one.domain.uuid)
+    }
+    mine = {
+        domain: {(group, number) for group in its for number in _held(bandwidth, group, cache)}
+        for domain, its in groups.items()
+    }
+    places = _places({domain.uuid: bool(its) for domain, its in mine.items()}, wishes, cache)
+    for domain, its in groups.items():
+        held |= mine[domain]
+        every = [(group, number) for group in its for number in range(len(bandwidth.events))]
+        slots += _slots(every, mine[domain], wishes.of[domain.uuid], places[domain.uuid], domain.name)
     granted = {(slot.group, slot.event) for slot in sorted(slots)[: max(0, bandwidth.free[cache]) + len(held)]}
     taken = [
         Operation(UNCOUNT, group, event=bandwidth.events[one], cache=cache) for group, one in sorted(held - granted)
@@ -114,10 +122,26 @@ def _held(bandwidth: Bandwidth, group: Group, cache: int) -> list[int]:
     return [number for number, event in enumerate(bandwidth.events) if (event, cache) in bandwidth.assigned[group]]
 
 
+def _places(holders: t.Mapping[str, bool], wishes: Wishes, cache: int) -> dict[str, tuple[int, float]]:
+    """By UUID, the place among equals on a cache: of who has a counter there, and of who waits for one."""
+    if wishes.turns is None:
+        return {uuid: (int(not holds), 0.0) for uuid, holds in holders.items()}
+    from .turns import ranks
+
+    turns = {uuid: turn for (uuid, where), turn in wishes.turns.counters.items() if where == cache}
+    return ranks(holders, turns, wishes.turns)
+
+
 def _slots(
-    every: t.Iterable[tuple[Group, int]], held: t.AbstractSet[tuple[Group, int]], wish: Wish, name: str
+    every: t.Iterable[tuple[Group, int]],
+    held: t.AbstractSet[tuple[Group, int]],
+    wish: Wish,
+    place: tuple[int, float],
+    name: str,
 ) -> list[_Slot]:
     """What a domain's groups could have, by what they have."""
     if wish.bandwidth is False:
         return []
-    return [_Slot(wish.bandwidth is None, -wish.priority, one not in held, name, *one) for one in every]
+    # One more for a domain that has some comes after those that have none
+    more = place if not held else (1, math.inf)
+    return [_Slot(wish.bandwidth is None, -wish.priority, place if one in held else more, name, *one) for one in every]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import types
 import typing as t
 
 from ..errors import DomainNotFound, ResctrlError
@@ -12,6 +13,7 @@ if t.TYPE_CHECKING:
     from ..kernel.groups import Group
     from ..vms.domain import Domain, Selected
     from .snapshot import Snapshot
+    from .windows import Notes
 
 
 class Result(t.NamedTuple):
@@ -31,7 +33,7 @@ class Result(t.NamedTuple):
 
 class Outcome(t.NamedTuple):
     """A whole run: a result per domain in the order asked, the snapshots before and after (in check mode: the predicted
-    one), the stale groups removed, warnings, and all domains of the host.
+    one), the stale groups removed, warnings, all domains of the host, and the notes on those that take turns (by UUID).
     """
 
     results: list[Result]
@@ -40,6 +42,7 @@ class Outcome(t.NamedTuple):
     pruned: t.Sequence[Group] = ()
     warnings: t.Sequence[str] = ()
     known: t.Sequence[Domain] = ()
+    turns: t.Mapping[str, Notes] = types.MappingProxyType({})
 
     @property
     def changed(self) -> bool:

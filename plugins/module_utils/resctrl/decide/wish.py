@@ -6,6 +6,9 @@ from __future__ import annotations
 import types
 import typing as t
 
+if t.TYPE_CHECKING:
+    from .turns import Queue
+
 # What can be said of `bandwidth` below
 BANDWIDTHS = {"true": True, "false": False, "auto": None}
 
@@ -33,12 +36,14 @@ class Wishes(t.NamedTuple):
 
     `reserve`: RMIDs left untouched for others.  `prune`: remove stale groups of ours, of whatever domain.
     `ration`: where not all can be monitored, monitor those of the highest priority; else change nothing.
+    `turns`: those of equal priority that do not fit take turns; None: who is monitored stays so.
     """
 
     of: t.Mapping[str, Wish] = types.MappingProxyType({})
     reserve: int = 0
     prune: bool = True
     ration: bool = False
+    turns: Queue | None = None
 
     def enables(self, uuid: str) -> bool:
         """Whether the domain is to be monitored."""

@@ -28,11 +28,13 @@ class Uncounted(t.NamedTuple):
 def uncounted(situation: Situation) -> list[Uncounted]:
     """What the numbers of a host leave out; what no hardware counts comes last."""
     subjects = situation.subjects
-    without = tuple(one.name for one in subjects if not one.counted)
+    without = tuple(one.name for one in subjects if not one.counted and not one.waits)
+    waiting = tuple(one.name for one in subjects if one.waits)
     partly = tuple(one.name for one in subjects if one.counted and one.uncounted)
     partial = tuple(one.name for one in subjects if any(held.partial for held in one.holdings.values()))
     found = [
         Uncounted("domains", f"These VMs are not monitored: {', '.join(without)}.", without),
+        Uncounted("turns", f"It was not the turn of these VMs to be counted: {', '.join(waiting)}.", waiting),
         Uncounted("vcpus", f"Some vCPUs of these VMs are not counted: {', '.join(partly)}.", partly),
         Uncounted("partial", f"Of these VMs only a part is known: {', '.join(partial)}.", partial),
     ]

@@ -43,6 +43,7 @@ class Subject(t.NamedTuple):
     `vcpus`: their ids.  `counted` and `uncounted`: how many of them are counted, and are not.
     `forced_by`: see DomainStatus.
     `stalls`: package -> the share of its cycles that misses of the L3 cache cost; empty without telemetry.
+    `waits`: it takes turns to be counted, and it is not its turn.
     `identity`: what a later process or other groups of this domain do not have; "" where it is not known.
     """
 
@@ -57,6 +58,7 @@ class Subject(t.NamedTuple):
     cpu: Cpu | None = None
     stalls: t.Mapping[int, float] = types.MappingProxyType({})
     identity: str = ""
+    waits: bool = False
 
 
 class Ceiling(t.NamedTuple):
@@ -152,6 +154,7 @@ def subject_of(
         cpu,
         stalls(first, second),
         _identity(process, second, len(counted)),
+        waits=one.turned is not None and one.turned.notes.waits,
     )
 
 

@@ -80,6 +80,8 @@ UNASSIGNED = "unassigned"
 RESET = "reset"
 # Why a fraction of the cycles is missing: there was none
 IDLE = "idle"
+WARMING = "warming"
+WAITING = "waiting"
 _WORDS = {"Unavailable": "unavailable", "Unassigned": UNASSIGNED, "Error": ERROR}
 
 # Fractions of the kernel's are decimal, so that none of its digits is lost before sums and differences are made
@@ -89,7 +91,8 @@ Number = t.Union[int, float, "Decimal"]
 class Value(t.NamedTuple):
     """A number, or None and why not: disabled, unavailable, unassigned, error, unsupported, gone.
 
-    A rate may also be None because of a reset, and a fraction of the cycles because its cores were idle.
+    A rate may also be None because of a reset, and a fraction of the cycles because its cores were idle. Where domains
+    take turns a value is also None because the domain waits, and an occupancy because its turn has only begun.
     """
 
     number: Number | None = None

@@ -15,17 +15,22 @@ from ..kernel.info import ASSIGNABLE, assign_mode, configurations, events
 from ..vms.domain import Domain
 
 if t.TYPE_CHECKING:
+    from ..decide.windows import Turned
     from ..kernel.events import Event
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
 
 
 class Statistics(t.NamedTuple):
-    """What was counted for a domain: its status, the last sample, and with two samples the one before."""
+    """What was counted for a domain: its status, the last sample, and with two samples the one before.
+
+    `turned`: what was measured of a domain that takes turns; None of one that does not.
+    """
 
     status: DomainStatus
     sample: Sample
     before: Sample | None = None
+    turned: Turned | None = None
 
 
 def statistics(resctrl: Resctrl, statuses: t.Sequence[DomainStatus], interval: float | None) -> list[Statistics]:

@@ -18,7 +18,7 @@ TOTAL, LOCAL = BANDWIDTH
 # What a table can be sorted by, each with what is printed above its column
 SORTS = {"name": "DOMAIN", "cache": "CACHE", "total": "TOTAL/s", "local": "LOCAL/s", "watts": "WATTS"}
 # The columns of numbers, each with its event
-_NUMBERS = {"cache": OCCUPANCY, "total": TOTAL, "local": LOCAL, "watts": ENERGY}
+NUMBERS = {"cache": OCCUPANCY, "total": TOTAL, "local": LOCAL, "watts": ENERGY}
 _BAR = 8
 _NAME = (10, 24)  # the least and the most columns of a domain's name
 _BESIDE_NAME = 36  # the columns of status and numbers, with the blanks between them
@@ -33,6 +33,7 @@ class Row(t.NamedTuple):
 
     `caches`: L3 cache id -> the bytes there.  `partial`: the columns of which a part is not known, or all of it.
     `has_watts`: whether the host counts energy at all.
+    `sampled`: the numbers were measured in the domain's last turn, and are not what is now.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row(t.NamedTuple):
     note: str = ""
     watts: _Number = None
     has_watts: bool = False
+    sampled: bool = False
 
     def number(self, column: str) -> _Number:
         """The value of a column of numbers."""
@@ -80,8 +82,8 @@ def row_of(one: Statistics) -> Row:
         {cache: _known(values[OCCUPANCY]) for cache, values in per_place(one.sample, L3).items()},
         numbers.get(TOTAL),
         numbers.get(LOCAL),
-        frozenset(column for column, event in _NUMBERS.items() if event in lacking),
-        _note(one, {shown[event].value.reason or "" for event in lacking if event in _NUMBERS.values()}),
+        frozenset(column for column, event in NUMBERS.items() if event in lacking),
+        _note(one, {shown[event].value.reason or "" for event in lacking if event in NUMBERS.values()}),
         numbers.get(ENERGY),
         any(event.name == ENERGY for event in one.sample.events),
     )
@@ -108,6 +110,7 @@ def rest_of(whole: Statistics, rows: t.Sequence[Row]) -> Row:
     `whole` counts everything. Two values read one after the other may differ a little, so nothing is less than 0.
     """
     everything = row_of(whole)
+    rows = [row for row in rows if not row.sampled]
 
     def left(number: _Number, parts: t.Iterable[_Number]) -> _Number:
         return None if number is None else max(0, number - sum(part or 0 for part in parts))
@@ -126,7 +129,8 @@ def rest_of(whole: Statistics, rows: t.Sequence[Row]) -> Row:
 
 
 def sum_of(rows: t.Sequence[Row]) -> Row:
-    """The line of all monitored domains together."""
+    """The line of all domains together that are counted now."""
+    rows = [row for row in rows if not row.sampled]
 
     def add(numbers: t.Iterable[_Number]) -> _Number:
         known = [number for number in numbers if number is not None]
@@ -197,8 +201,10 @@ def table(
     head = _line(_padded(widths, [heads[0], "STATUS", heads[1], *titles, *heads[2:]]), "", width)
     body = [line(row) for row in sort_rows(rows, by)]
     lines = [line(row) for row in foot]
-    if any(_is_part(row, column) for row in [*rows, *foot] for column in _NUMBERS):
+    if any(_is_part(row, column) for row in [*rows, *foot] for column in NUMBERS):
         lines.append(cut("~ a part of it is not known", width))
+    if any(row.sampled for row in rows):
+        lines.append(cut("^ from its last turn, in no sum: it is not what is now", width))
     return Table(head, body, lines)
 
 
@@ -215,7 +221,8 @@ def _cells(row: Row, bars: t.Sequence[int], sizes: t.Mapping[int, int], has_watt
 def _number(row: Row, column: str) -> str:
     number = row.number(column)
     shown = human(number) if column != "watts" else "-" if number is None else f"{number:.1f}"
-    return f"{'~' if _is_part(row, column) else ''}{shown}"
+    old = "^" if row.sampled and number is not None else ""
+    return f"{old}{'~' if _is_part(row, column) else ''}{shown}"
 
 
 def _padded(widths: t.Sequence[int], cells: t.Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import fnmatch
 import types
 import typing as t
 
+from ..decide.turns import Turns
 from ..decide.wish import BANDWIDTHS, Wish, Wishes
 from ..vms.domain import canonical_uuid
 
@@ -19,7 +20,7 @@ if t.TYPE_CHECKING:
 
 _STATES = {"enabled": True, "disabled": False, "unmanaged": None}
 _SCOPES = {"vcpus": False, "domain": True}
-_KEYS = frozenset(("default", "domains", "reserve_rmids", "scope"))
+_KEYS = frozenset(("default", "domains", "reserve_rmids", "scope", "turns"))
 _KEYS_OF_A_RULE = frozenset(("name", "state", "priority", "bandwidth"))
 
 
@@ -47,6 +48,7 @@ class Policy(t.NamedTuple):
     `reserve`: RMIDs left untouched for others.
     `whole_process`: what is counted.
     `switches`: UUID -> on or off.
+    `turns`: how those of equal priority that do not fit take turns; None: they do not.
     """
 
     default: bool | None = None
@@ -54,6 +56,7 @@ class Policy(t.NamedTuple):
     reserve: int = 0
     whole_process: bool = False
     switches: t.Mapping[str, bool] = types.MappingProxyType({})
+    turns: Turns | None = None
 
     def rule_for(self, domain: Domain) -> Rule | None:
         """The rule for a domain, its switch apart; None if there is none, so that the default holds."""
@@ -87,7 +90,21 @@ def parse_policy(content: t.Any) -> Policy:  # noqa: ANN401  # what a file holds
         tuple(_rule(one) for one in domains),
         _number(content.get("reserve_rmids", 0), "reserve_rmids", least=0),
         bool(_choice(content.get("scope", "vcpus"), _SCOPES, "scope")),
+        turns=None if content.get("turns") is None else _turns(content["turns"]),
     )
+
+
+def _turns(content: t.Any) -> Turns:  # noqa: ANN401  # what a file holds
+    _check_keys(content, frozenset(Turns._fields), "turns")
+    defaults = Turns()._asdict()
+    numbers = {key: _number(content.get(key, default), f"turns.{key}", least=0) for key, default in defaults.items()}
+    turns = Turns(**numbers)
+    if turns.window < 1 or turns.warm_up >= turns.window:
+        raise ValueError(
+            f"turns: a window of {turns.window} seconds with a warm_up of {turns.warm_up} leaves nothing to be "
+            "measured: warm_up has to be less than window"
+        )
+    return turns
 
 
 def _rule(one: t.Any) -> Rule:  # noqa: ANN401  # what a file holds

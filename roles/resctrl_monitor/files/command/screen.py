@@ -13,11 +13,12 @@ import textwrap
 import time
 import typing as t
 
+from resctrl.act.sampled import statistics, with_turns
 from resctrl.errors import ResctrlError
 from resctrl.kernel.preflight import check_values
 from resctrl.kernel.topology import cache_sizes
 from resctrl.observe.host import query
-from resctrl.observe.sampling import Statistics, sample_all, statistics, whole_host
+from resctrl.observe.sampling import Statistics, sample_all, whole_host
 from resctrl.tell import table
 from resctrl.tell.domains import describe_failures
 from resctrl.tell.text import cut, printable
@@ -97,9 +98,18 @@ def _in_the_table(outcome: Outcome, named: bool) -> list[DomainStatus]:
 
 def _table(counted: t.Sequence[Statistics], width: int, by: str, named: bool) -> table.Table:
     *domains, whole = counted
-    rows = [table.row_of(one) for one in domains]
+    rows = [_row(one) for one in domains]
     # What is left of the host can be told only if all of its domains were asked for
     return table.table(rows, None if named else table.rest_of(whole, rows), cache_sizes(), width, by)
+
+
+def _row(one: Statistics) -> table.Row:
+    if one.turned is None or not one.turned.notes.waits:
+        return table.row_of(one)
+    # Not above: few hosts have it
+    from resctrl.tell.sampled_rows import row_of_turn
+
+    return row_of_turn(one.status.domain.name, one.turned)
 
 
 class Live:
@@ -144,6 +154,7 @@ class Live:
         for status, sample in zip(statuses, sample_all(host.resctrl, statuses)):
             samples[status.domain.uuid] = sample
             self.counted.append(Statistics(status, sample, before.get(status.domain.uuid)))
+        self.counted = with_turns(self.counted)
         return samples
 
     def show_until(self, end: float) -> bool:

@@ -12,12 +12,12 @@ from resctrl import errors
 from resctrl.act import switch as switching
 from resctrl.act import upkeep
 from resctrl.act.declared import declarations
+from resctrl.act.sampled import statistics
 from resctrl.decide.wish import BANDWIDTHS, Wish
 from resctrl.kernel.events import OCCUPANCY, TABLE
 from resctrl.kernel.filesystem import Resctrl
 from resctrl.kernel.preflight import check_values
 from resctrl.observe.host import query
-from resctrl.observe.sampling import statistics
 from resctrl.tell import table
 from resctrl.tell.domains import describe_declared, describe_domain
 from resctrl.tell.statistics import describe_statistics
@@ -195,9 +195,9 @@ def enforce(options: argparse.Namespace) -> int:
         return int(report.failed)
     if options.quiet:
         report = upkeep.news(report)
-    if options.check and report.done:
+    if options.check and (report.done or report.turns):
         say("Nothing was changed. This would be done:")
-    for line in [*report.done, *report.waiting.values()]:
+    for line in [*report.done, *report.turns, *report.waiting.values()]:
         say(in_our_words(line))
     if not options.quiet:
         for name in report.starting:
@@ -229,6 +229,7 @@ def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
     print_json(
         {
             "done": report.done,
+            "turns": list(report.turns),
             "waiting": list(report.waiting.values()),
             "warnings": report.warnings,
             "errors": report.errors,

@@ -90,7 +90,10 @@ def test_everything_that_can_be_declared():
     ("content", "sentence"),
     [
         ([], "the policy is no mapping: []"),
-        ({"defualt": 1}, "the policy has unknown keys: defualt (known are default, domains, reserve_rmids, scope)"),
+        (
+            {"defualt": 1},
+            "the policy has unknown keys: defualt (known are default, domains, reserve_rmids, scope, turns)",
+        ),
         ({"default": "on"}, "default is 'on': it can be enabled, disabled, unmanaged"),
         ({"default": True}, "default is True: it can be enabled, disabled, unmanaged"),
         ({"scope": "all"}, "scope is 'all': it can be vcpus, domain"),
@@ -99,6 +102,15 @@ def test_everything_that_can_be_declared():
         ({"reserve_rmids": "4"}, "reserve_rmids is '4': it has to be a whole number"),
         ({"reserve_rmids": True}, "reserve_rmids is True: it has to be a whole number"),
         ({"reserve_rmids": 1.5}, "reserve_rmids is 1.5: it has to be a whole number"),
+        ({"turns": 60}, "turns is no mapping: 60"),
+        ({"turns": {"windw": 1}}, "turns has unknown keys: windw (known are keep, warm_up, window)"),
+        ({"turns": {"window": "60"}}, "turns.window is '60': it has to be a whole number"),
+        ({"turns": {"keep": -1}}, "turns.keep is -1: it cannot be less than 0"),
+        (
+            {"turns": {"window": 10}},
+            "turns: a window of 10 seconds with a warm_up of 10 leaves nothing to be measured: warm_up has to be less "
+            "than window",
+        ),
         ({"domains": {"name": "a"}}, "domains is no list"),
         ({"domains": ["a"]}, "a rule is no mapping: 'a'"),
         ({"domains": [{}]}, "a rule has no name: {}"),
@@ -151,3 +163,16 @@ def test_any_json_is_a_policy_or_refused(content):
         assert isinstance(parse_policy(content), Policy)
     with contextlib.suppress(ValueError):
         assert all(isinstance(on, bool) for on in parse_switches(content).values())
+
+
+@pytest.mark.parametrize(
+    ("content", "turns"),
+    [
+        ({}, None),
+        ({"turns": None}, None),
+        ({"turns": {}}, (60, 10, 0)),
+        ({"turns": {"window": 90, "keep": 4}}, (90, 10, 4)),
+    ],
+)
+def test_turns_are_off_unless_declared_and_what_is_not_said_of_them_is_the_default(content, turns):
+    assert parse_policy(content).turns == turns

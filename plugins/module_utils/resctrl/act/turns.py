@@ -1,0 +1,130 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeping what is measured of domains that take turns: before a group is given up its last values are taken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import typing as t
+
+from .. import errors
+from ..decide.planning import CREATE, REMOVE, UNCOUNT
+from ..decide.status import status_of
+from ..decide.windows import begin, end_bandwidth, end_turn, settle
+from ..kernel.counters import read_group
+from ..kernel.events import L3, L3_EVENTS, OCCUPANCY
+from ..kernel.info import max_threshold_occupancy
+from ..observe.sampling import sample_all
+from ..wish.store import locked
+from .noted_turns import Noted, load, save
+from .sampled import DIRECTORY
+
+if t.TYPE_CHECKING:
+    from ..decide.planning import Operation
+    from ..decide.samples import Sample
+    from ..decide.snapshot import Snapshot
+    from ..decide.turns import Queue, Turns
+    from ..decide.windows import Notes
+    from ..decide.wish import Wishes
+    from ..errors import ResctrlError
+    from ..kernel.filesystem import Resctrl
+    from ..kernel.groups import Group
+
+
+@contextlib.contextmanager
+def keeping(resctrl: Resctrl, settings: Turns, directory: str = DIRECTORY) -> t.Iterator[Keeper]:
+    """The notes on turns of a host, for one run: nobody else changes them meanwhile.
+
+    Raises LockTimeout, and Refused where nothing can be noted.
+    """
+    try:
+        os.makedirs(directory, 0o700, exist_ok=True)
+        with locked(directory):
+            yield Keeper(resctrl, settings, directory)
+    except OSError as exc:
+        raise errors.Refused(
+            f"Cannot note in {directory} whose turn it is: {exc.strerror}",
+            path=directory,
+            hint="Is the filesystem writable?",
+        ) from exc
+
+
+class Keeper:
+    """What is noted of turns, and the taking of values for it. `warnings`: what was wrong with the notes."""
+
+    def __init__(
+        self, resctrl: Resctrl, settings: Turns, directory: str, clock: t.Callable[[], float] = time.monotonic
+    ) -> None:
+        self._resctrl, self._settings, self._directory, self._clock = resctrl, settings, directory, clock
+        self.noted, self.warnings = load(directory, clock())
+        self._made: dict[str, bool] = {}
+
+    def queue(self) -> Queue:
+        """Who stands where, now."""
+        return self.noted.queue(self._settings, self._clock())
+
+    def leaving(self, steps: t.Sequence[Operation], snapshot: Snapshot) -> None:
+        """Note what was measured for those whose turn ends with these steps, which are not carried out yet.
+
+        Raises OSError.
+        """
+        stays = {step.uuid for step in steps if step.kind == CREATE}
+        gone = {step.uuid for step in steps if step.kind == REMOVE} - stays
+        gone &= {uuid for uuid, notes in self.noted.of.items() if notes.group}
+        uncounted = {(step.uuid, step.cache) for step in steps if step.kind == UNCOUNT and step.uuid not in gone}
+        uncounted &= {(uuid, cache) for uuid, notes in self.noted.of.items() for cache in notes.counters}
+        samples = self._samples(snapshot, gone | {uuid for uuid, _cache in uncounted})
+        if not samples:
+            return
+        queue, of = self.queue(), dict(self.noted.of)
+        for uuid in gone & samples.keys():
+            of[uuid] = end_turn(of[uuid], samples[uuid], queue)
+        for uuid, cache in uncounted:
+            if uuid in samples:
+                of[uuid] = end_bandwidth(of[uuid], samples[uuid], cache, queue)
+        self._note(self.noted._replace(of=of))
+
+    def made(self, group: Group) -> None:
+        """Look at the caches for a group that was made just now, and holds no thread yet: whose lines are in them?"""
+        try:
+            values = read_group(self._resctrl, group, L3_EVENTS[:1], False)
+        except OSError:
+            values = {}
+        most = max_threshold_occupancy(self._resctrl)
+        occupied = [one[OCCUPANCY].number for place, one in values.items() if place.resource == L3]
+        unclean = most is not None and any(number is not None and number > most for number in occupied)
+        self._made[group.uuid] = self._made.get(group.uuid, False) or unclean
+
+    def settle(self, snapshot: Snapshot, wishes: Wishes, failures: t.Mapping[str, ResctrlError]) -> None:
+        """Note who takes turns from now on, and where what they count begins. Raises OSError."""
+        of = dict(self.noted.of)
+        for uuid, unclean in self._made.items():
+            if uuid in of:
+                turn = of[uuid].group
+                of[uuid] = of[uuid]._replace(group=turn and turn._replace(began=None), unclean=unclean, starts={})
+        of = settle(of, snapshot, wishes, failures, self._clock())
+        fresh = {uuid for uuid, notes in of.items() if not notes.starts or self._is_counted_anew(uuid, notes)}
+        for uuid, sample in self._samples(snapshot, fresh).items():
+            of[uuid] = begin(of[uuid], sample)
+        limbo = sum(isinstance(failure, errors.RmidsInLimbo) for failure in failures.values())
+        self._note(Noted(of, self._settings, limbo))
+
+    def _is_counted_anew(self, uuid: str, notes: Notes) -> bool:
+        before = self.noted.of.get(uuid)
+        return before is None or before.counters != notes.counters
+
+    def _samples(self, snapshot: Snapshot, uuids: t.Collection[str]) -> dict[str, Sample]:
+        """What is shown by the groups that count these domains. Of one that is not counted there is nothing."""
+        statuses = [status_of(one.domain, snapshot) for one in snapshot.running if one.domain.uuid in uuids]
+        statuses = [status for status in statuses if status.groups]
+        if not statuses:
+            return {}
+        return {status.domain.uuid: sample for status, sample in zip(statuses, sample_all(self._resctrl, statuses))}
+
+    def _note(self, noted: Noted) -> None:
+        if noted != self.noted:
+            save(noted, self._directory)
+            self.noted = noted

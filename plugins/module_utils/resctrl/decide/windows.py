@@ -1,0 +1,232 @@
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is noted of domains that take turns: what was measured in the window of each, and when that was. Pure.
+
+All times are seconds on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import types
+import typing as t
+
+from ..errors import RmidsInLimbo, WaitsForTurn
+from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, WARMING, Place, Value
+from .baselines import readings
+from .samples import per_place
+from .turns import Queue, Turn, Turns, ended
+
+if t.TYPE_CHECKING:
+    from ..errors import ResctrlError
+    from .baselines import Key, Reading
+    from .samples import Part, Sample
+    from .snapshot import Snapshot
+    from .wish import Wish, Wishes
+
+_NOTHING: t.Mapping[t.Any, t.Any] = types.MappingProxyType({})
+
+
+class Start(t.NamedTuple):
+    """When a counter began to be measured, and what each group of the domain (by path) showed then."""
+
+    began: float
+    groups: t.Mapping[str, Reading]
+
+
+class Measured(t.NamedTuple):
+    """What was measured from `began` to `ended`: the rate of a counter in its unit per second, or the occupancy at the
+    end in bytes. `since`: when it had been measured before, or the domain was first known.
+    """
+
+    since: float
+    began: float
+    ended: float
+    number: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it was measured."""
+        return self.ended - self.began
+
+    @property
+    def coverage(self) -> float:
+        """In which part of the time since it had been measured before it was."""
+        return min(1.0, self.seconds / (self.ended - self.since)) if self.ended > self.since else 1.0
+
+
+class Notes(t.NamedTuple):
+    """What is noted of a domain.
+
+    `group`: its turn with a group; None: it needs no turns.  `counters`: L3 cache id -> with a bandwidth counter there.
+    `unclean`: when its turn began the caches held lines of those that had its RMIDs before.
+    `starts`, `measured`: by event and where it is counted.
+    """
+
+    group: Turn | None = None
+    counters: t.Mapping[int, Turn] = _NOTHING
+    unclean: bool = False
+    starts: t.Mapping[Key, Start] = _NOTHING
+    measured: t.Mapping[Key, Measured] = _NOTHING
+
+    def is_warm(self, now: float, settings: Turns) -> bool:
+        """Whether the occupancy of the caches is to be believed: the RMIDs have been its own for long enough."""
+        if self.group is None or self.group.began is None:
+            return True
+        return not self.unclean and now - self.group.began >= settings.warm_up
+
+    def shares(self, event: str, place: Place) -> bool:
+        """Whether an event is counted in its turns only."""
+        return self.group is not None or (event in BANDWIDTH and place.resource == L3 and place.id in self.counters)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not counted because it is not its turn."""
+        return self.group is not None and self.group.began is None
+
+
+class Turned(t.NamedTuple):
+    """What is noted of a domain, how turns are taken, and when that was looked at."""
+
+    notes: Notes
+    settings: Turns
+    now: float
+
+
+def begin(notes: Notes, sample: Sample) -> Notes:
+    """Measure from now on what is not measured yet, or begins anew."""
+    starts = dict(notes.starts)
+    for key, now in readings(sample).items():
+        if key not in starts or counted(starts[key].groups, now) is None:
+            starts[key] = Start(sample.seconds, now)
+    return notes._replace(starts=starts)
+
+
+def counted(before: t.Mapping[str, Reading], now: t.Mapping[str, Reading]) -> float | None:
+    """What was counted between two readings of the same counters; None: they are not the same any more."""
+    if before.keys() != now.keys():
+        return None
+    pairs = [(before[group], now[group]) for group in now]
+    if any(then.identity != one.identity or one.value < then.value for then, one in pairs):
+        return None
+    return float(sum(one.value - then.value for then, one in pairs))
+
+
+def end_turn(notes: Notes, sample: Sample, queue: Queue) -> Notes:
+    """A domain's turn with a group ends: what was measured in it is noted."""
+    if notes.group is None or notes.group.began is None:
+        return notes
+    measured = {**notes.measured, **_rates(notes, sample, notes.group.unseen)}
+    if notes.is_warm(sample.seconds, queue.settings):
+        for cache, sums in per_place(sample, L3).items():
+            number = sums[OCCUPANCY].value.number
+            if number is not None:
+                measured[OCCUPANCY, Place(L3, cache)] = Measured(
+                    notes.group.unseen, notes.group.began, sample.seconds, float(number)
+                )
+    counters = {cache: ended(turn, queue) if turn.began is not None else turn for cache, turn in notes.counters.items()}
+    return Notes(ended(notes.group, queue), counters, measured=measured)
+
+
+def end_bandwidth(notes: Notes, sample: Sample, cache: int, queue: Queue) -> Notes:
+    """A domain's turn with a bandwidth counter on an L3 cache ends: what was measured in it is noted."""
+    keys = {(event, Place(L3, cache)) for event in BANDWIDTH}
+    turn = notes.counters.get(cache)
+    found = {} if turn is None else _rates(notes, sample, turn.unseen)
+    return notes._replace(
+        counters={**notes.counters, cache: ended(turn, queue)} if turn else notes.counters,
+        starts={key: start for key, start in notes.starts.items() if key not in keys},
+        measured={**notes.measured, **{key: one for key, one in found.items() if key in keys}},
+    )
+
+
+def _rates(notes: Notes, sample: Sample, since: float) -> dict[Key, Measured]:
+    found = {}
+    for key, now in readings(sample).items():
+        start = notes.starts.get(key)
+        number = counted(start.groups, now) if start else None
+        if start and number is not None and sample.seconds > start.began:
+            found[key] = Measured(since, start.began, sample.seconds, number / (sample.seconds - start.began))
+    return found
+
+
+def settle(
+    notes: t.Mapping[str, Notes],
+    snapshot: Snapshot,
+    wishes: Wishes,
+    failures: t.Mapping[str, ResctrlError],
+    now: float,
+) -> dict[str, Notes]:
+    """Who takes turns from now on, by UUID, and where each stands. Of a domain that does not nothing is noted.
+
+    `snapshot`, `failures`: what a run has left.
+    """
+    groups = _takers(snapshot, wishes, failures)
+    counters = _sharers(snapshot, wishes)
+    found = {}
+    for uuid in {*groups, *(uuid for uuid, _cache in counters)}:
+        before = notes.get(uuid, Notes())
+        group = _stand(before.group, bool(snapshot.ours(uuid)), now) if uuid in groups else None
+        turns = {
+            cache: _stand(before.counters.get(cache), holds, now)
+            for (one, cache), holds in counters.items()
+            if one == uuid
+        }
+        found[uuid] = before._replace(group=group, counters=turns)
+    return found
+
+
+def _stand(turn: Turn | None, holds: bool, now: float) -> Turn:
+    turn = turn or Turn(None, now)
+    return turn._replace(began=(turn.began if turn.began is not None else now) if holds else None)
+
+
+def _takers(snapshot: Snapshot, wishes: Wishes, failures: t.Mapping[str, ResctrlError]) -> set[str]:
+    """Those of a priority of which one waits for its turn, whoever counts them now; not those that need no group."""
+    waiting = {uuid for uuid, failure in failures.items() if isinstance(failure, (WaitsForTurn, RmidsInLimbo))}
+    waiting = {uuid for uuid in waiting if wishes.enables(uuid)}
+    priorities = {wishes.of[uuid].priority for uuid in waiting}
+    counted = {
+        one.domain.uuid
+        for one in snapshot.running
+        if wishes.enables(one.domain.uuid) and wishes.of[one.domain.uuid].priority in priorities
+    }
+    return waiting | {uuid for uuid in counted if snapshot.ours(uuid)}
+
+
+def _sharers(snapshot: Snapshot, wishes: Wishes) -> dict[tuple[str, int], bool]:
+    """The same for bandwidth counters: (UUID, L3 cache id) -> whether the domain has one there."""
+    if snapshot.bandwidth is None:
+        return {}
+    found: dict[tuple[str, int], bool] = {}
+    for cache in snapshot.bandwidth.free:
+        asks = {
+            one.domain.uuid: [group for group in snapshot.ours(one.domain.uuid) if group in snapshot.bandwidth.assigned]
+            for one in snapshot.running
+            if wishes.enables(one.domain.uuid) and wishes.of[one.domain.uuid].bandwidth is not False
+        }
+        asks = {uuid: groups for uuid, groups in asks.items() if groups}
+        lacking = {uuid for uuid, groups in asks.items() if cache in snapshot.bandwidth.lacking(groups)}
+        classes = {_class(wishes.of[uuid]) for uuid in lacking}
+        for uuid, groups in asks.items():
+            if _class(wishes.of[uuid]) in classes:
+                held = [snapshot.bandwidth.assigned[group] for group in groups]
+                found[uuid, cache] = any(where == cache for one in held for _event, where in one)
+    return found
+
+
+def _class(wish: Wish) -> tuple[bool, int]:
+    return wish.bandwidth is None, wish.priority
+
+
+def without_occupancy(sample: Sample) -> Sample:
+    """A sample with no word of what a domain occupies, since its RMIDs have not been its own for long enough."""
+    return sample._replace(parts={group: _without_occupancy(part) for group, part in sample.parts.items()})
+
+
+def _without_occupancy(part: Part) -> Part:
+    places = {
+        place: {**values, OCCUPANCY: Value(None, WARMING)} if OCCUPANCY in values else values
+        for place, values in part.places.items()
+    }
+    return part._replace(places=places)
