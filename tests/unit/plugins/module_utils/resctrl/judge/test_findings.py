@@ -216,3 +216,17 @@ def test_the_word_victim_rests_on_counted_stalls(of):
     stalled = {one.name for one in of.subjects if one.stalls.get(0, 0.0) >= judged.STALLS}
     for one in describe_findings(findings(of), of):
         assert "victim" not in one["msg"] or one["domain"] in stalled
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (CONFIGURED, "while package 0 is at 90% of its ceiling, 100B/s."),
+        (OBSERVED, "while package 0 is at 90% of the most that was ever seen there, 100B/s."),
+    ],
+)
+def test_the_sentence_says_what_the_ceiling_is(source, says):
+    limits = {"package 0": Ceiling(100.0, source)}
+    of = situation(subject("vm1", 1, 90.0), subject("vm2", 1, 0.0), held=2, moved=90.0, ceilings=limits)
+    (told,) = describe_findings(findings(of), of)
+    assert told["msg"].endswith(says)
