@@ -165,8 +165,16 @@ def test_what_was_so_before_and_a_ceiling_that_was_only_seen_are_said(browser, w
     (fact,) = fleet(1, seed=3).values()
     fact["host"]["sockets"][0]["ceiling_source"] = "observed"
     finding = {
-        **{"domain": "vm1", "uuid": "u", "kind": "moves_more_than_before", "cache": None, "package": 0},
-        **{"since": "2026-11-20T09:00:00Z", "numbers": {"share": 0.5}, "confidence": "low", "msg": "M.", "against": []},
+        "domain": "vm1",
+        "uuid": "u",
+        "kind": "moves_more_than_before",
+        "cache": None,
+        "package": 0,
+        "since": "2026-11-20T09:00:00Z",
+        "numbers": {"share": 0.5},
+        "confidence": "low",
+        "msg": "M.",
+        "against": [],
     }
     fact["findings"] = [finding]
     browser.show(write({"kvm1": fact}))

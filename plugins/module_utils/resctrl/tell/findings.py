@@ -59,8 +59,8 @@ _UNACCOUNTED_HOLDS = (
     "No monitored VM accounts for {held} of the {size} of {place} ({share}): it is the host itself{or_uncounted}."
 )
 _UNACCOUNTED_MOVES = (
-    "No monitored VM accounts for {bytes_per_second}/s of what {place} moves ({share}), while it is at {used} of {limit}: "
-    "it is the host itself{or_uncounted}."
+    "No monitored VM accounts for {bytes_per_second}/s of what {place} moves ({share}), while it is at {used} of "
+    "{limit}: it is the host itself{or_uncounted}."
 )
 _SHARES = ("share", "fair_share", "fullness", "used", "bandwidth_share")
 _BYTES = ("held", "size", "bytes_per_second", "ceiling", "socket_bytes_per_second", "before")
