@@ -73,6 +73,7 @@ def view_of(stats: t.Mapping[str, _Fact], failed: t.Mapping[str, str], title: st
         "hosts": hosts,
         "failed": sorted(failed.items()),
         "suspects": sorted(suspects, key=_surest),
+        "unsure": sum(host["unsure"] for host in hosts),
         "advice": [one for host in hosts for one in host["advice"]],
         "since": min((fact["host"]["since"] for fact in facts), default=None),
         "seconds": max((fact["host"]["seconds"] for fact in facts), default=None),
@@ -110,6 +111,7 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
         "standing_out": sorted({one["domain"] or "(the host)" for one in found if not one["own"]}),
         "troubled": sorted({one["domain"] for one in found if one["own"]}),
         "findings": fact["findings"],
+        "unsure": any(one["kind"] == _NOTHING and one["confidence"] == "low" for one in fact["findings"]),
         "suspects": found,
         "advice": [{"host": name, **one} for one in fact["advice"]],
         "caches": [

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
-import yaml
 from modules import ROOT
 
 if t.TYPE_CHECKING:
@@ -24,7 +24,9 @@ def collection_for(uri: str, directory: pathlib.Path) -> pathlib.Path:
     for path in (ROOT / "playbooks").iterdir():
         if path.name != "investigate.yml":
             (inside / "playbooks" / path.name).symlink_to(path)
-    checks, looks = yaml.safe_load((ROOT / "playbooks/investigate.yml").read_text(encoding="utf-8"))
-    looks["module_defaults"]["group/kvmops.resctrl.resctrl"]["uri"] = uri
-    (inside / "playbooks/investigate.yml").write_text(yaml.safe_dump([checks, looks]), encoding="utf-8")
+    defaults = "    group/kvmops.resctrl.resctrl:\n"
+    playbook = (ROOT / "playbooks/investigate.yml").read_text(encoding="utf-8")
+    assert playbook.count(defaults) == 1
+    own = playbook.replace(defaults, f"{defaults}      uri: {json.dumps(uri)}\n")
+    (inside / "playbooks/investigate.yml").write_text(own, encoding="utf-8")
     return directory

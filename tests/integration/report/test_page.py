@@ -184,6 +184,30 @@ def test_what_was_so_before_and_a_ceiling_that_was_only_seen_are_said(browser, w
     assert "of most seen" in browser.run("return document.querySelector('#overview').textContent")
 
 
+def test_that_nothing_stands_out_where_nothing_was_counted_is_said_to_be_unsure(browser, write):
+    stats = fleet(2)
+    for number, fact in enumerate(stats.values()):
+        confidence = ("high", "low")[number]
+        nothing = {"domain": None, "uuid": None, "kind": "nothing_stands_out", "cache": None, "package": None}
+        fact["findings"] = [
+            {
+                **nothing,
+                "since": "now",
+                "numbers": {},
+                "confidence": confidence,
+                "msg": "Nothing stands out.",
+                "against": [],
+            }
+        ]
+    browser.show(write(stats))
+    assert browser.run("return document.querySelector('#nothing').textContent") == "Nothing stands out on any host."
+    assert browser.run("return document.querySelector('#unsure').textContent") == (
+        "On 1 of 2 hosts that is not sure, since too much is not known there: each host says what."
+    )
+    cells = "return [...document.querySelectorAll('#overview tbody tr')].map(row => row.cells[1].textContent.trim())"
+    assert sorted(browser.run(cells)) == ["-", "unsure"]
+
+
 def test_a_link_to_a_host_opens_it(browser, write):
     browser.show(write(fleet(30)))
     browser.run("document.querySelector('#overview tbody tr:last-child a').click()")
