@@ -206,7 +206,7 @@ class Enforcement:
         done: list[Operation] = []
         if self.turns:
             self.turns.leaving(planned.operations, snapshot)
-            self.wishes = self.wishes._replace(turns=self.turns.queue()._replace(closed=True))
+            self.wishes = self.wishes._replace(turns=self.turns.queue())
         for step in planned.operations:
             if step.uuid in stopped:
                 continue

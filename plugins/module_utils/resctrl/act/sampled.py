@@ -11,6 +11,7 @@ import typing as t
 
 from ..kernel.events import NOT_ENABLED, WAITING
 from ..observe import sampling
+from ..wish.place import TURNS
 
 if t.TYPE_CHECKING:
     from ..decide.samples import Sample
@@ -20,9 +21,7 @@ if t.TYPE_CHECKING:
     from ..observe.sampling import Statistics
     from .noted_turns import Noted
 
-# Gone after a reboot, as all groups are, and as the monotonic clock's times are worth nothing then
-DIRECTORY = "/run/kvmops-resctrl/turns"
-FILE = "turns.json"
+DIRECTORY, FILE = os.path.split(TURNS)
 
 
 def statistics(resctrl: Resctrl, statuses: t.Sequence[DomainStatus], interval: float | None) -> list[Statistics]:

@@ -92,14 +92,6 @@ def test_as_many_leave_as_wait_and_first_those_that_began_first():
     assert counted(snapshot, queue(vm1=900.0, vm2=800.0, vm3=900.5, vm4=(0.0,)))[0] == {"vm1", "vm3", "vm4"}
 
 
-def test_who_has_just_left_does_not_come_back_in_the_same_run():
-    """vm2 has made room for vm3. vm1 is done too, and another plan would let it make room for vm2."""
-    snapshot = host(vm(1), vm(2), vm(3), members=holding(1, 3), num_rmids=3)
-    after = queue(vm1=900.0, vm2=(NOW,))
-    assert counted(snapshot, after._replace(closed=True))[0] == {"vm1", "vm3"}
-    assert counted(snapshot, after)[0] == {"vm2", "vm3"}
-
-
 def test_nobody_leaves_where_nobody_waits():
     snapshot = host(vm(1), vm(2), members=holding(1, 2), num_rmids=3)
     assert counted(snapshot, queue(vm1=0.0, vm2=0.0)) == ({"vm1", "vm2"}, {})
@@ -169,6 +161,22 @@ def test_as_long_as_what_was_given_up_is_in_limbo_no_more_than_half_is_given_up(
     assert leaving(0) == {"a", "b", "c", "d"}
     assert leaving(1) == {"a"}
     assert leaving(4) == set()
+
+
+def test_who_has_just_made_room_does_not_end_the_turn_of_another_that_is_over_too():
+    snapshot = host(vm(1), vm(2), vm(3), members=holding(1, 3), num_rmids=3)
+    assert counted(snapshot, queue(vm1=900.0, vm2=(999.0,), vm3=998.0))[0] == {"vm1", "vm3"}
+    assert counted(snapshot, queue(vm1=900.0, vm2=(945.0,), vm3=998.0))[0] == {"vm2", "vm3"}
+
+
+def test_one_that_has_just_come_need_not_wait_where_a_turn_is_over():
+    snapshot = host(vm(1), vm(2), members=holding(1), num_rmids=2)
+    assert counted(snapshot, queue(vm1=900.0))[0] == {"vm2"}
+
+
+def test_a_group_that_nobody_has_is_not_kept_from_one_that_has_just_made_room():
+    snapshot = host(vm(1), vm(2), members=holding(1), num_rmids=3)
+    assert counted(snapshot, queue(vm1=900.0, vm2=(999.0,))) == ({"vm1", "vm2"}, {})
 
 
 def test_a_turn_that_was_cut_short_counts_for_nothing():
