@@ -32,7 +32,7 @@ class Resctrl:
 
     def path(self, group: Group, *names: str) -> str:
         """The absolute path of a group, or of a file in it."""
-        return os.path.join(self.root, group.path, *names).rstrip("/")
+        return "/".join(filter(None, (self.root, group.path, *names)))
 
     @functools.cached_property
     def changes(self) -> Changes:
@@ -134,10 +134,13 @@ class Resctrl:
         """The same as the kernel prints it, such as 0-3,8."""
         return read_if_there(self.path(group, "cpus_list")).strip()
 
-    def generation(self, group: Group) -> str | None:
-        """What no other group has, of whatever name, mount or boot (see generation_of_mount); None if it is gone."""
+    def generation(self, group: Group, mount: int | None = None) -> str | None:
+        """What no other group has, of whatever name, mount or boot; None if it is gone.
+
+        `mount`: what generation_of_mount() has just said, where many groups are asked for.
+        """
         try:
-            return f"{self.generation_of_mount()}-{os.stat(self.path(group)).st_ino}"
+            return f"{mount or self.generation_of_mount()}-{os.stat(self.path(group)).st_ino}"
         except OSError:
             return None
 
