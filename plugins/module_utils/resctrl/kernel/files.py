@@ -5,8 +5,37 @@ from __future__ import annotations
 
 import os
 
-# Longer than nearly all of the files that are shown in one piece; to make room for more takes its time
+# Longer than nearly all of the kernel's small files; to make room for more takes its time
 _PIECE = 512
+
+
+def read_bytes(path: str | bytes, piece: int = 65536) -> bytes:
+    """A file, whole, or at least what one read gives of it that does not fill `piece` bytes.
+
+    That is all of a file of the kernel's that is shown in one piece: those of resctrl (kernfs, with a show function),
+    and in /proc those of single_open() (fs/proc/base.c: comm, status, cpu_resctrl_groups, ...). Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        content = os.read(descriptor, piece)
+        if len(content) == piece:
+            content += b"".join(iter(lambda: os.read(descriptor, 65536), b""))
+    finally:
+        os.close(descriptor)
+    return content
+
+
+def read_piece(path: str) -> str:
+    """A file that is shown in one piece, see read_bytes(), with three system calls. Raises OSError."""
+    return read_bytes(path, _PIECE).decode("utf-8", "surrogateescape")
+
+
+def read_piece_if_there(path: str) -> str:
+    """The same, "" if it cannot be read."""
+    try:
+        return read_piece(path)
+    except OSError:
+        return ""
 
 
 def read_text(path: str) -> str:
@@ -16,23 +45,6 @@ def read_text(path: str) -> str:
         return b"".join(iter(lambda: os.read(descriptor, 65536), b"")).decode("utf-8", "surrogateescape")
     finally:
         os.close(descriptor)
-
-
-def read_piece(path: str) -> str:
-    """The same of a file that the kernel shows in one piece, as most small files are: one read has all of it.
-
-    These are the files with a show function of kernfs (fs/kernfs/file.c), and in /proc those of single_open(), such as
-    comm and cpu_resctrl_groups (fs/proc/base.c, "ONE"): only a read that fills its buffer leaves something behind.
-    Raises OSError.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        piece = os.read(descriptor, _PIECE)
-        if len(piece) == _PIECE:
-            piece += b"".join(iter(lambda: os.read(descriptor, 65536), b""))
-    finally:
-        os.close(descriptor)
-    return piece.decode("utf-8", "surrogateescape")
 
 
 def read_if_there(path: str) -> str:

@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from .. import errors
-from .files import read_if_there, read_text
+from .files import read_if_there, read_piece, read_piece_if_there
 from .groups import ROOT, Group, parse_cpus, parse_tasks, parse_thread_groups
 from .mounts import REAL, Mount, parse_mounts
 
@@ -95,7 +95,7 @@ class Resctrl:
         """A file of a group, None if it or the group is not there. Raises Unreadable."""
         path = self.path(group, name)
         try:
-            return read_text(path)
+            return read_piece(path)
         except OSError as exc:
             _raise_unless_gone(exc, path)
             return None
@@ -132,7 +132,7 @@ class Resctrl:
 
     def cpus_text(self, group: Group) -> str:
         """The same as the kernel prints it, such as 0-3,8."""
-        return read_if_there(self.path(group, "cpus_list")).strip()
+        return read_piece_if_there(self.path(group, "cpus_list")).strip()
 
     def generation(self, group: Group, mount: int | None = None) -> str | None:
         """What no other group has, of whatever name, mount or boot; None if it is gone.
@@ -147,7 +147,7 @@ class Resctrl:
     def group_of(self, pid: int, tid: int) -> Group | None:
         """The group that the kernel says a thread is in; None where it does not say (before 5.6), or it has ended."""
         try:
-            text = read_text(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups")
+            text = read_piece(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups")
         except OSError:
             return None
         # A directory's name is a str in another way where the locale is not UTF-8
