@@ -41,6 +41,7 @@ class Declared(t.NamedTuple):
     default.  `switch`: enabled or disabled where it was switched persistently, else None.
     `condition`: counted, waiting (for an RMID, or its turn), failing, starting, pending (the next run of the agent sees
     to it), unmonitored or off; `why`: the reason for waiting and failing, else "".
+    `takes_turns`: what it waits for is its turn.
     """
 
     state: str
@@ -49,6 +50,7 @@ class Declared(t.NamedTuple):
     priority: int
     condition: str
     why: str
+    takes_turns: bool = False
 
     @property
     def is_said(self) -> bool:
@@ -116,6 +118,7 @@ def _declared(policy: Policy, status: DomainStatus, failure: errors.ResctrlError
         rule.priority if rule else 0,
         condition,
         str(failure) if failure and condition in (WAITING, FAILING) else "",
+        condition == WAITING and isinstance(failure, errors.WaitsForTurn),
     )
 
 
