@@ -27,7 +27,6 @@ from resctrl.wish.files import load
 from resctrl.wish.policy import Policy
 from resctrl.wish.store import write_text
 
-from . import screen
 from .place import changes_of, host_of
 from .say import fail, fail_for, in_our_words, print_json, say, warn
 
@@ -82,6 +81,9 @@ def stats(options: argparse.Namespace) -> int:
     host, outcome = _query(options)
     warn(check_values(host.resctrl))
     if options.table:
+        # Not above, as for why
+        from . import screen
+
         return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
     sampled = statistics(host.resctrl, outcome.statuses, options.interval)
     counted = {
@@ -119,6 +121,14 @@ def _decimals(name: str) -> int:
 
 def _number(number: float | None, reason: str | None, decimals: int = 0) -> str:
     return f"null ({reason})" if number is None else f"{number:.{decimals}f}"
+
+
+def top(options: argparse.Namespace) -> int:
+    """A live table."""
+    # Not above, as for why
+    from . import screen
+
+    return screen.top(options)
 
 
 def why(options: argparse.Namespace) -> int:
