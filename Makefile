@@ -10,7 +10,7 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases molecule fleet fleet-down test bench demo build lock clean
+.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases test-rulebook molecule fleet fleet-down test bench demo build lock clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ test-kernel: kernel-vm  ## The kernel's rules and the modules on real kernels, i
 test-releases: export KVMOPS_RELEASES := $(or $(RELEASES),$(KVMOPS_RELEASES))
 test-releases: deps  ## Modules and roles on hosts of other Debian releases; all, or RELEASES=trixie (root)
 	@tests/releases/run
+
+test-rulebook: deps  ## The rulebook with ansible-rulebook and Alertmanager (root; installs a Java runtime)
+	@tests/rulebook/run
 
 molecule: deps  ## The roles and playbooks on the lab's hosts, over SSH (root)
 	@extensions/molecule/run

@@ -8,7 +8,7 @@
 # shellcheck source=tests/ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-wanted='^(CHANGELOG\.md|COPYING|README\.md|FILES\.json|MANIFEST\.json|changelogs|docs|meta|playbooks|plugins|roles)$'
+wanted='^(CHANGELOG\.md|COPYING|README\.md|FILES\.json|MANIFEST\.json|changelogs|docs|extensions|meta|playbooks|plugins|roles)$'
 
 rm -rf "$work/dist"
 copy_tree "$work/build"

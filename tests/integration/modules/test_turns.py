@@ -107,7 +107,7 @@ def test_twenty_domains_with_eight_groups_are_all_told_each_with_its_window(shar
     stats = shared.stats()
     assert stats.keys() == set(shared.names)
     for name, one in stats.items():
-        assert (one["reason"] == "waiting for its turn") == (name in waiting)
+        assert (one["reason"] == "waiting") == (name in waiting)
         assert one["sampled"]["seconds"] >= 0.9 * TURNS["window"]
         assert one["sampled"]["age"] > 0
         assert 0 < one["sampled"]["coverage"] < 1

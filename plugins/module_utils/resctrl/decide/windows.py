@@ -12,7 +12,7 @@ import types
 import typing as t
 
 from ..errors import RmidsInLimbo, WaitsForTurn
-from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, WARM_UP, Place, Value
+from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, WARMING, Place, Value
 from .baselines import readings
 from .samples import per_place
 from .turns import Queue, Turn, Turns, ended
@@ -235,7 +235,7 @@ def without_occupancy(sample: Sample) -> Sample:
 
 def _without_occupancy(part: Part) -> Part:
     places = {
-        place: {**values, OCCUPANCY: Value(None, WARM_UP)} if OCCUPANCY in values else values
+        place: {**values, OCCUPANCY: Value(None, WARMING)} if OCCUPANCY in values else values
         for place, values in part.places.items()
     }
     return part._replace(places=places)

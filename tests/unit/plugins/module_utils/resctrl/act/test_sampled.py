@@ -79,7 +79,7 @@ def test_what_is_noted_stands_beside_what_is_counted(believed):
 
 def test_who_is_not_counted_because_others_are_waits_for_its_turn(believed):
     waiting = Notes(Turn(None, 0.0))
-    assert believed(nothing("disabled"), waiting).sample.reason == "waiting for its turn"
+    assert believed(nothing("disabled"), waiting).sample.reason == WAITING
     assert believed(nothing("gone"), waiting).sample.reason == "gone"
     assert believed(nothing("disabled"), Notes(None, {0: Turn(None)})).sample.reason == "disabled"
 
@@ -87,13 +87,13 @@ def test_who_is_not_counted_because_others_are_waits_for_its_turn(believed):
 def test_until_the_caches_are_warm_no_occupancy_is_told_and_all_else_is(believed):
     one = believed(counted(), Notes(Turn(155.0)), before=counted(154.0))
     for sample in (one.sample, one.before):
-        assert occupancy(sample) == Value(None, "warming up")
+        assert occupancy(sample) == Value(None, WARMING)
         assert sample.parts[OURS].places[CACHE]["mbm_total_bytes"] == Value(5)
 
 
 def test_each_of_two_samples_is_judged_for_itself(believed):
     one = believed(counted(166.0), Notes(Turn(155.0)), before=counted(160.0))
-    assert (occupancy(one.sample), occupancy(one.before)) == (Value(7), Value(None, "warming up"))
+    assert (occupancy(one.sample), occupancy(one.before)) == (Value(7), Value(None, WARMING))
 
 
 def test_in_caches_with_the_lines_of_others_no_occupancy_is_told_however_long_the_turn_is(believed):

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,7 +159,7 @@ def test_a_sample_without_occupancy_keeps_all_else_and_says_why():
     bare = without_occupancy(sample(1.0, total=(5, 6), occupancy=(7, 8)))
     for place, total in ((ON_0, 5), (ON_1, 6)):
         values = bare.parts[OURS].places[place]
-        assert (values[OCCUPANCY], values[TOTAL]) == (Value(None, "warming up"), Value(total))
+        assert (values[OCCUPANCY], values[TOTAL]) == (Value(None, "warming"), Value(total))
 
 
 def test_a_package_has_no_occupancy_that_could_be_taken_back():
@@ -316,7 +314,7 @@ def test_where_each_has_its_counters_there_are_no_turns():
 
 
 def test_on_a_host_where_each_group_counts_bandwidth_there_are_no_counters_to_share():
-    assert settle({}, dataclasses.replace(sharing(), bandwidth=None), wishes(), {}, 100.0) == {}
+    assert settle({}, sharing()._replace(bandwidth=None), wishes(), {}, 100.0) == {}
 
 
 def test_how_many_take_turns_is_told_in_words():
