@@ -18,6 +18,8 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.even
     L3,
     L3_EVENTS,
     OCCUPANCY,
+    WAITING,
+    WARMING,
     Place,
     Value,
 )
