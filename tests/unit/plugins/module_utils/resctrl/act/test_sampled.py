@@ -82,8 +82,14 @@ def test_what_is_noted_stands_beside_what_is_counted(believed):
 def test_who_is_not_counted_because_others_are_waits_for_its_turn(believed):
     waiting = Notes(Turn(None, 0.0))
     assert believed(nothing("disabled"), waiting).sample.reason == WAITING
-    assert believed(nothing("gone"), waiting).sample.reason == "gone"
     assert believed(nothing("disabled"), Notes(None, {0: Turn(None)})).sample.reason == "disabled"
+
+
+def test_a_turn_that_began_or_ended_while_it_was_looked_at_is_no_failure(believed):
+    """The notes are read after the counters."""
+    assert believed(nothing("disabled"), Notes(Turn(159.0))).sample.reason == WAITING
+    gone = Sample({OURS: Part({}, None)}, {}, L3_EVENTS, NOW)
+    assert believed(gone, Notes(Turn(None, 159.0))).sample == nothing(WAITING)
 
 
 def test_until_the_caches_are_warm_no_occupancy_is_told_and_all_else_is(believed):
