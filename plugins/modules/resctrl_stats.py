@@ -27,8 +27,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The module changes nothing. With O(analysis) it notes the highest bandwidth that it has seen, but not in
-      check mode.
+    details: The module changes nothing. With O(analysis) it notes what it has seen, to compare with it the next time,
+      but not in check mode.
   diff_mode:
     support: N/A
     details: The module changes nothing.
@@ -59,6 +59,9 @@ options:
       - Say which domains stand out, that is, who has much more than its share of a nearly full cache or of scarce
         memory bandwidth, and what a domain's own trouble explains, such as a CPU limit. Takes all domains, so leave
         O(name) out, and needs O(interval), of 10 seconds or more for good answers.
+      - It also says which domain has far more than at three earlier analyses or more. What that takes is noted in
+        C(/run/kvmops-resctrl/usage.json) until the host boots. For each domain it has up to twelve looks of the last
+        seven days, none within five minutes after another. A domain that was started anew begins anew.
       - A share is measured against that of the running vCPUs. What is said rests on what was counted; it is no proof
         that one domain harms another. A domain is called a victim only where the CPU counts what cache misses cost it.
       - C(docs/report.md) of the collection says which situation gives which answer.
@@ -230,8 +233,11 @@ ansible_facts:
                 - V(disabled) the domain is not monitored, V(unavailable) the hardware has no count yet, V(unassigned)
                   it has no counter for the domain, V(error) it reported an error, V(unsupported) it has no such
                   event, V(gone) the group or the cache went away meanwhile.
+                - Where domains take turns, V(waiting) it is not the domain's turn to be counted, and V(warming) its
+                  turn has begun so lately that it cannot be told what it occupies. See
+                  RV(ansible_facts.resctrl_stats.domains.sampled).
               type: str
-              choices: [disabled, unavailable, unassigned, error, unsupported, gone]
+              choices: [disabled, unavailable, unassigned, error, unsupported, gone, waiting, warming]
             reasons:
               description: The name of each value that is null, with its reason.
               type: dict
@@ -352,6 +358,84 @@ ansible_facts:
                   description: The ids of those that are not.
                   type: list
                   elements: int
+            sampled:
+              description:
+                - What was measured in the last turn of a domain that takes turns with others, because there are more of
+                  them than RMIDs or bandwidth counters (role P(kvmops.resctrl.resctrl_monitor#role)). It is not what is
+                  now. Null for a domain that takes no turns, or has not had one yet.
+              type: dict
+              contains:
+                from:
+                  description: When the turn began, in UTC.
+                  type: str
+                  sample: "2026-11-27T20:15:01Z"
+                seconds:
+                  description: How long was measured.
+                  type: float
+                age:
+                  description: How many seconds ago that ended.
+                  type: float
+                coverage:
+                  description: In which part of the time since the turn before that was measured, from 0 to 1.
+                  type: float
+                cmt:
+                  description: The same as RV(ansible_facts.resctrl_stats.domains.sampled.llc_occupancy).
+                  type: int
+                llc_occupancy:
+                  description:
+                    - The bytes that the domain occupied when its turn ended, or null, where a part is not known, or not
+                      there where none is. It is not believed where the turn was shorter than the warm-up, or began with
+                      lines of those that had the RMID before.
+                  type: int
+                mbm_total_bytes_per_second:
+                  description:
+                    - Bytes per second over the turn, or null. A rate of which nothing is known is not there. For what
+                      each means see RV(ansible_facts.resctrl_stats.domains.rates).
+                  type: float
+                mbm_local_bytes_per_second:
+                  description: The same for the memory of the same socket.
+                  type: float
+                core_energy_per_second:
+                  description: Watts, or null.
+                  type: float
+                activity_per_second:
+                  description: Farads per second, or null.
+                  type: float
+                stalls_llc_hit_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                c1_res_per_second:
+                  description: Ticks per second, or null.
+                  type: float
+                unhalted_core_cycles_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                stalls_llc_miss_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                c6_res_per_second:
+                  description: Ticks per second, or null.
+                  type: float
+                unhalted_ref_cycles_per_second:
+                  description: Cycles per second, or null.
+                  type: float
+                uops_retired_per_second:
+                  description: Micro-operations per second, or null.
+                  type: float
+                stalls_llc_miss_fraction:
+                  description: A fraction from 0 to 1, or null.
+                  type: float
+                partial:
+                  description: The name of each value that is null, with the sum of its parts that are known.
+                  type: dict
+                caches:
+                  description: The values for each L3 cache. Only with O(detail=caches).
+                  type: list
+                  elements: dict
+                packages:
+                  description: The values for each CPU package. Only with O(detail=caches).
+                  type: list
+                  elements: dict
             rates:
               description: The rates between two samples; null without O(interval).
               type: dict
@@ -530,6 +614,8 @@ ansible_facts:
                   share of a nearly full cache, and V(moves_more_than_share) about memory bandwidth near its ceiling.
                 - V(not_accounted_for) is what no monitored domain has.
                 - V(victim) is a domain that cache misses cost many of its cycles, beside one with more than its share.
+                - V(holds_more_than_before) and V(moves_more_than_before) are about who has at least twice as much as at
+                  any of the looks before.
               type: str
               choices:
                 - throttled
@@ -541,6 +627,8 @@ ansible_facts:
                 - moves_more_than_share
                 - not_accounted_for
                 - victim
+                - holds_more_than_before
+                - moves_more_than_before
                 - nothing_stands_out
             cache:
               description: The id of the L3 cache that it is about, or null.
@@ -549,7 +637,10 @@ ansible_facts:
               description: The id of the CPU package (socket) that it is about, or null.
               type: int
             since:
-              description: When the first sample was taken, in UTC.
+              description:
+                - When the first sample was taken of the earliest look since which every look has found the same of the
+                  domain, in UTC. Where no earlier one has, that is this look.
+                - Nothing is known of the time between looks.
               type: str
               sample: "2026-01-31T12:00:00Z"
             numbers:
@@ -695,10 +786,10 @@ ansible_facts:
               contains:
                 what:
                   description:
-                    - V(domains), V(vcpus), V(partial) and V(configuration) are about this host. V(host), V(devices),
-                      V(warm_up) and V(window) hold everywhere.
+                    - V(domains), V(turns), V(vcpus), V(partial) and V(configuration) are about this host. V(host),
+                      V(devices), V(warm_up) and V(window) hold everywhere.
                   type: str
-                  choices: [domains, vcpus, partial, configuration, host, devices, warm_up, window]
+                  choices: [domains, turns, vcpus, partial, configuration, host, devices, warm_up, window]
                 domains:
                   description: The names of the domains that it is about, if any.
                   type: list
@@ -760,7 +851,7 @@ def main() -> None:
     try:
         outcome = query(host, params["name"])
         warnings = [*outcome.warnings, *outcome.after.warnings, *check_values(host.resctrl)]
-        facts = _analysed(host, outcome, module) if params["analysis"] else _counted(host, outcome, params)
+        facts = _analysed(host, outcome, module, warnings) if params["analysis"] else _counted(host, outcome, params)
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
@@ -800,14 +891,15 @@ def _counted(host: Host, outcome: Outcome, params: dict[str, t.Any]) -> dict[str
     }
 
 
-def _analysed(host: Host, outcome: Outcome, module: AnsibleModule) -> dict[str, t.Any]:
-    """What was counted, and what stands out. Raises ResctrlError."""
+def _analysed(host: Host, outcome: Outcome, module: AnsibleModule, warnings: list[str]) -> dict[str, t.Any]:
+    """What was counted, and what stands out. Adds to the warnings. Raises ResctrlError."""
     # Not above: what is imported is compiled on every run
     from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.analysis import analyse
     from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.findings import describe_analysis
 
     params = module.params
     found = analyse(host, outcome, params["interval"], params["bandwidth_ceiling"], keep=not module.check_mode)
+    warnings += found.warnings
     return describe_analysis(found, host.resctrl, outcome.after, params["detail"] == "caches")
 
 

@@ -35,6 +35,8 @@ _LABELS = {
     "moves_more_than_share": "moves more than its share",
     "not_accounted_for": "not accounted for",
     "victim": "probably a victim",
+    "holds_more_than_before": "holds more than before",
+    "moves_more_than_before": "moves more than before",
 }
 # The order of suspects: the surer first
 _CONFIDENCE = {"high": 0, "medium": 1, "low": 2}
@@ -115,7 +117,15 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
         "sockets": fact["host"]["sockets"],
         "scatter": _scatter(rows, colours, _named(fact)),
         "limits": _limits(fact, everywhere=False),
+        "sampled": _sampled(running),
     }
+
+
+def _sampled(running: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """What was measured of the domains that take turns, and were not counted; the largest first."""
+    waiting = {name: one.get("sampled") or {} for name, one in running.items() if one.get("reason") == "waiting"}
+    rows = [{"domain": name, **sampled} for name, sampled in waiting.items()]
+    return sorted(rows, key=lambda row: (-(row.get("mbm_total_bytes_per_second") or 0.0), row["domain"]))
 
 
 def _limits(fact: _Fact, *, everywhere: bool) -> list[str]:

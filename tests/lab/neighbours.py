@@ -10,11 +10,15 @@ prints them as the table of docs/report.md.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import json
 import os
+import time
 import typing as t
 
 from standins import L3Cache
+from waiting import wait_until
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +28,8 @@ if t.TYPE_CHECKING:
 
 MiB = 1 << 20
 GB = 10**9
+# Where the earlier looks at a host are kept
+USAGE = "/run/kvmops-resctrl/usage.json"
 OCCUPANCY = "llc_occupancy"
 BANDWIDTH = ("mbm_total_bytes", "mbm_local_bytes")
 
@@ -51,11 +57,15 @@ class Planted:
 
     def has(self, group: str, *parts: Has) -> None:
         """Let a group hold some of a cache now, and move bytes later."""
+        self._moves = [(other, part) for other, part in self._moves if other != group]
+        self._moves += [(group, part) for part in parts]
+        self._rest(group, *parts)
+
+    def _rest(self, group: str, *parts: Has) -> None:
         for part in parts:
             self.host.control.set(group, part.cache, OCCUPANCY, part.mib * MiB)
             for event in BANDWIDTH:
                 self.host.control.set(group, part.cache, event, GB)
-            self._moves.append((group, part))
 
     def vm(self, name: str, *parts: Has, cpu: int | None = None, vcpus: int = 2) -> Standin:
         """A monitored VM; with `cpu` all of its vCPUs run there."""
@@ -83,6 +93,30 @@ class Planted:
         for group, part in self._moves:
             for event in BANDWIDTH:
                 self.host.control.set(group, part.cache, event, GB + int(part.gigabytes * GB))
+
+    def look(self, **options: t.Any) -> t.Any:
+        """What resctrl_stats returns of an analysis while what was planted happens."""
+        control = self.host.control
+        control.clear_log()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            run = pool.submit(self.host.run, "resctrl_stats", **{"interval": 1, "analysis": True, **options})
+            wait_until(lambda: [one for one in control.log("read") if "/mon_data/" in one.path], "a sample")
+            # The rest of the sample; the next one is a second away
+            time.sleep(0.4)
+            self.move()
+            return run.result()
+
+    def was_seen(self, *hours: float) -> None:
+        """Let there have been looks at all of that as it is now, so many hours ago."""
+        self.look()
+        path = self.host.domains.path(USAGE)
+        histories = json.loads(path.read_text(encoding="utf-8"))
+        for history in histories.values():
+            ((at, *rest),) = history["looks"]
+            history["looks"] = [[at - 3600 * ago, *rest] for ago in hours]
+        path.write_text(json.dumps(histories), encoding="utf-8")
+        for group, part in self._moves:
+            self._rest(group, part)
 
 
 def pin(domain: Standin, cpu: int) -> None:
@@ -216,6 +250,31 @@ def _changed_event(on: Planted) -> None:
     _aggressor(on)
 
 
+def _rose(on: Planted) -> None:
+    domain = on.vm("vm1", Has(2, 0.2))
+    on.vm("vm2", Has(4, 1.0))
+    on.vm("vm3", Has(4, 1.0))
+    on.the_host_itself(Has(1))
+    on.was_seen(72, 48, 24)
+    on.has(on.host.group(domain), Has(12, 3.0))
+
+
+def _always_so(on: Planted) -> None:
+    _aggressor(on)
+    on.was_seen(72, 48, 24)
+
+
+def _started_anew(on: Planted) -> None:
+    group = on.host.group(on.vm("vm1", Has(2, 0.2)))
+    on.vm("vm2", Has(4, 1.0))
+    on.the_host_itself(Has(1))
+    on.was_seen(72, 48, 24)
+    on.host.domains.stop("vm1")
+    for tid in on.host.domains.start("vm1").vcpus.values():
+        on.host.move(group, tid)
+    on.has(group, Has(12, 3.0))
+
+
 SITUATIONS = (
     Situation(
         "One VM of three holds three quarters of a full cache and moves nine tenths of what memory can move.",
@@ -303,6 +362,22 @@ SITUATIONS = (
         "All VMs are monitored, and the host itself holds most of a full cache and moves most bytes.",
         _host_itself,
         (("not_accounted_for", "", "cache 0"), ("not_accounted_for", "", "package 0")),
+    ),
+    Situation(
+        "A VM of three holds and moves much more than at each look of the last three days; nothing is scarce yet.",
+        _rose,
+        (("moves_more_than_before", "vm1", "package 0"), ("holds_more_than_before", "vm1", "cache 0")),
+        doubts=1,
+    ),
+    Situation(
+        "A VM holds and moves far too much, and did so at each look of the last three days.",
+        _always_so,
+        (("streams", "vm1", "cache 0"), ("moves_more_than_share", "vm1", "package 0")),
+    ),
+    Situation(
+        "A VM was started anew, and holds and moves more than before that.",
+        _started_anew,
+        (("nothing_stands_out", "", ""),),
     ),
 )
 

@@ -396,3 +396,29 @@ def test_a_change_that_falls_inside_a_run_is_not_missed(hv, declare):
         hv.start("vm5")
         out, _err = process.communicate()
     assert "vm5: Now counted: vCPU 0, 1" in out
+
+
+def test_two_domains_take_turns_with_one_rmid_and_what_was_measured_is_told_with_its_window(hv, agent, declare):
+    declare(default="enabled", reserve_rmids=2, turns={"window": 2, "warm_up": 1})
+
+    def counted():
+        assert agent("enforce", "--quiet")[0] == 0
+        return [name for name in ("vm3", "vm4") if hv.ours(name) in hv.groups()]
+
+    assert counted() == ["vm3"]
+    status, out, _err = agent("status", "vm4")
+    assert (status, "Now: waiting (Domain 'vm4' is not counted now: 2 domains take turns with 1 group." in out) == (
+        0,
+        True,
+    )
+    wait_until(lambda: counted() == ["vm4"], "the turn of vm4")
+    waiting = json.loads(agent("stats", "vm3", "--json")[1])["vm3"]
+    assert (waiting["cmt"], waiting["reason"]) == (None, "waiting")
+    assert waiting["sampled"]["seconds"] >= 1.8
+    assert waiting["sampled"]["mbm_total_bytes_per_second"] >= 0
+    assert waiting["sampled"]["cmt"] >= 0
+    assert hv.stats("vm3")["sampled"]["from"] == waiting["sampled"]["from"]
+    wait_until(lambda: counted() == ["vm3"], "the turn of vm3 again")
+    # What is told of it now is what is now, but for the cache, which still holds the lines of others
+    current = json.loads(agent("stats", "vm3", "--json")[1])["vm3"]
+    assert (current["reason"] in (None, "warming"), current["mbm_total_bytes"] is not None) == (True, True)

@@ -129,7 +129,9 @@ def top_fixture(hv, agent):
 
         def start(*options, kind="vt100", **size):
             # In a session of its own on the host, or Ctrl-C would end what leads there too
-            argv = hv.host.argv(["setsid", "--ctty", "--wait", "env", f"TERM={kind}", *COMMAND, "top", *options])
+            # Whoever started the tests (nohup, for example) may have signals ignored, which is inherited
+            session = ["setsid", "--ctty", "--wait", "env", "--default-signal", f"TERM={kind}"]
+            argv = hv.host.argv([*session, *COMMAND, "top", *options])
             terminal = Terminal(argv, **size)
             stack.callback(terminal.close)
             return terminal

@@ -77,6 +77,19 @@ def counters(free):
     }
 
 
+def turns(of, number):
+    """How many domains take turns with groups or counters."""
+    return {f'resctrl_turns_domains{{{HERE},of="{of}"}}': still(number)}
+
+
+def unseen_since(second, around=100):
+    """A domain whose last turn ended then, on a host where each has one in so many seconds."""
+    return {
+        f"libvirt_domain_turn_ended_timestamp_seconds{{{VM1}}}": still(second),
+        f"resctrl_turns_round_seconds{{{HERE}}}": still(around),
+    }
+
+
 def one(name, values, labels=""):
     return {f"{name}{{{HERE}{labels}}}": values}
 
@@ -114,10 +127,21 @@ CASES = {
         },
     ),
     "ResctrlRmidsNearlyUsedUp": (
-        [(rmids(3), {}), (rmids(5, reserved=4), {})],
-        {"enough are free": rmids(4), "enough are left beside those reserved": rmids(8, reserved=4)},
+        [(rmids(3), {}), (rmids(5, reserved=4), {}), ({**rmids(3), **turns("groups", 0)}, {})],
+        {
+            "enough are free": rmids(4),
+            "enough are left beside those reserved": rmids(8, reserved=4),
+            "domains take turns with them": {**rmids(0), **turns("groups", 40)},
+        },
     ),
-    "ResctrlCountersNearlyUsedUp": ([(counters(3), {"cache_id": "0"})], {"enough are free": counters(4)}),
+    "ResctrlCountersNearlyUsedUp": (
+        [(counters(3), {"cache_id": "0"})],
+        {"enough are free": counters(4), "domains take turns with them": {**counters(0), **turns("counters", 40)}},
+    ),
+    "ResctrlTurnsLate": (
+        [(unseen_since(2000), {"domain": "vm1", "uuid": "1"})],
+        {"each round it had its turn": unseen_since(3200), "no domain takes turns": NEVER},
+    ),
     "ResctrlMonitoringLost": (
         [(one("resctrl_monitoring_up", still(0)), {})],
         {
@@ -280,6 +304,19 @@ def test_a_counter_that_begins_anew_is_no_jump_of_the_rate(rules):
     name = "domain:libvirt_domain_memory_bandwidth_bytes:rate"
     expression = f'max_over_time({name}{{domain="vm1"}}[50m]) <= bool 101'
     assert not promtool(rules, series, value(expression, '{instance="kvm1",domain="vm1",uuid="1",scope="total"}', 1))
+
+
+def test_of_a_domain_that_takes_turns_the_last_one_is_told_where_others_have_a_rate(rules):
+    name = "domain:libvirt_domain_memory_bandwidth_bytes:rate_or_sampled"
+    sampled = "libvirt_domain_memory_bandwidth_sampled_bytes_per_second"
+    series = {
+        f'libvirt_domain_memory_bandwidth_bytes_total{{{VM1},cache_id="0",scope="total"}}': moved(100),
+        **{f'{sampled}{{{VM2},cache_id="{cache}",scope="total"}}': still(30) for cache in (0, 1)},
+    }
+    for labels, rate in ((VM1, 100), (VM2, 60)):
+        domain = labels.split(",")[1]
+        found = value(f"{name}{{{domain}}}", f'{name}{{{labels},scope="total"}}', rate)
+        assert not promtool(rules, series, found)
 
 
 def test_joules_are_watts_over_time(rules):

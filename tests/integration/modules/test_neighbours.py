@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import datetime as dt
 import json
 import re
-import time
+import stat
 
 import pytest
-from modules import succeeded
-from neighbours import GB, SITUATIONS, Has, situation
-from waiting import wait_until
+from modules import succeeded, warnings
+from neighbours import GB, SITUATIONS, USAGE, Has, situation
 
 # What is always said not to be counted
 ALWAYS = ["host", "devices", "warm_up", "window"]
@@ -22,18 +21,9 @@ ALWAYS = ["host", "devices", "warm_up", "window"]
 
 def analysed(planted, ceiling=None, **options):
     """The fact resctrl_stats of an analysis while what was planted happens."""
-    options = {"interval": 1, "analysis": True, **options}
     if ceiling:
         options["bandwidth_ceiling"] = ceiling * GB
-    control = planted.host.control
-    control.clear_log()
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        run = pool.submit(planted.host.run, "resctrl_stats", **options)
-        wait_until(lambda: [one for one in control.log("read") if "/mon_data/" in one.path], "a sample")
-        # The rest of the sample; the next one is a second away
-        time.sleep(0.4)
-        planted.move()
-        return succeeded(run.result())["ansible_facts"]["resctrl_stats"]
+    return succeeded(planted.look(**options))["ansible_facts"]["resctrl_stats"]
 
 
 def places(findings):
@@ -86,6 +76,47 @@ def test_a_ceiling_that_was_only_observed_speaks_against_what_is_said_of_it(plan
     (*_others, moves) = analysed(planted)["findings"]
     assert (moves["kind"], moves["confidence"], moves["numbers"]["ceiling"]) == ("moves_more_than_share", "low", 8e9)
     assert [one for one in moves["against"] if one.startswith("The ceiling is only the most that was ever seen here")]
+
+
+# -- history -----------------------------------------------------------------------------------------------------------
+
+
+def ago(finding):
+    """How many hours ago something began."""
+    began = dt.datetime.strptime(finding["since"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=dt.UTC)
+    return round((dt.datetime.now(dt.UTC) - began).total_seconds() / 3600, 1)
+
+
+def test_what_was_so_at_each_earlier_look_is_so_since_the_first_of_them(plant):
+    planted = plant(situation("always so"))
+    path = planted.host.domains.path(USAGE)
+    histories = json.loads(path.read_text())
+    assert [ago(one) for one in analysed(planted, 8.0)["findings"]] == [72, 0]  # nobody knew the ceiling in those days
+    assert len(histories) == 3
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_in_check_mode_history_is_read_and_not_written(plant):
+    planted = plant(situation("rose"))
+    path = planted.host.domains.path(USAGE)
+    before = path.read_text()
+    assert places(analysed(planted, 8.0, check=True)["findings"]) == situation("rose").findings
+    assert path.read_text() == before
+
+
+def test_a_damaged_history_is_set_aside_and_that_is_said(plant):
+    planted = plant(situation("rose"))
+    path = planted.host.domains.path(USAGE)
+    path.write_text("[1]")
+    result = planted.look(bandwidth_ceiling=8 * GB)
+    assert places(succeeded(result)["ansible_facts"]["resctrl_stats"]["findings"]) == (("nothing_stands_out", "", ""),)
+    (warning,) = warnings(result)
+    assert warning == (
+        f"Cannot understand {USAGE}: it holds something else (AttributeError). It was set aside as {USAGE}.damaged, "
+        "and the history of all domains begins anew"
+    )
+    assert path.with_name("usage.json.damaged").read_text() == "[1]"
+    assert len(json.loads(path.read_text())) == 3
 
 
 # -- beside the findings -----------------------------------------------------------------------------------------------

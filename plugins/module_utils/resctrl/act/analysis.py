@@ -8,8 +8,9 @@ import time
 import typing as t
 
 from ..judge.advice import Advice, Allocations, advice, owned
-from ..judge.findings import Finding, findings
-from ..judge.situation import Situation, holdings, subject_of, unusual
+from ..judge.findings import Finding, by_domain, findings
+from ..judge.history import grown
+from ..judge.situation import Situation, Subject, holdings, subject_of, unusual
 from ..judge.usage import between
 from ..kernel.allocation import rules, schemata
 from ..kernel.groups import ROOT
@@ -17,6 +18,7 @@ from ..kernel.topology import Cache, caches
 from ..observe.sampling import Statistics, sample_all, whole_host
 from ..observe.usage import places, usages
 from ..vms.domain import keys
+from . import histories
 from .ceilings import MEMORY, ceilings
 from .sampled import with_turns
 
@@ -30,13 +32,14 @@ if t.TYPE_CHECKING:
 
 class Analysis(t.NamedTuple):
     """What came of it: the statistics of each domain, what it had of the CPUs (by UUID), what stands out, and
-    what may be allocated otherwise."""
+    what may be allocated otherwise. `warnings`: about files of ours."""
 
     statistics: list[Statistics]
     cpu: t.Mapping[str, Cpu]
     situation: Situation
     findings: list[Finding]
     advice: list[Advice]
+    warnings: list[str]
 
 
 def analyse(
@@ -47,15 +50,17 @@ def analyse(
     *,
     keep: bool = True,
     memory: str = MEMORY,
+    looks: str = histories.MEMORY,
 ) -> Analysis:
     """Look at all domains of a host, `interval` seconds apart. `outcome`: of a query of all of them.
 
     `ceiling`: the bytes per second that a socket can move, if that is known; else the highest sum seen stands for it,
-    and with `keep` is noted in the file `memory`. Raises Unreadable.
+    and with `keep` is noted in the file `memory`. What domains had at earlier looks is in the file `looks`; with `keep`
+    this one is noted there, too. Raises Unreadable, NotRoot.
     """
     snapshot, processes = outcome.after, host.source.processes
     statuses = [*outcome.statuses, whole_host(snapshot.groups)]
-    since = dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    began = dt.datetime.now(dt.timezone.utc)
     first_usage, first = usages(snapshot, processes), sample_all(host.resctrl, statuses)
     time.sleep(interval)
     second_usage, second = usages(snapshot, processes), sample_all(host.resctrl, statuses)
@@ -63,24 +68,41 @@ def analyse(
     cpu = {uuid: between(usage, second_usage[uuid]) for uuid, usage in first_usage.items()}
     whole, topology = holdings(first[-1], second[-1]), caches()
     there = {cache: topology.get(cache, Cache()) for cache in whole}
-    where = places(snapshot, processes, there)
-    names = keys([one.status.domain for one in counted[:-1]])
-    subjects = [
-        subject_of(name, one, where[one.status.domain.uuid], cpu.get(one.status.domain.uuid))
-        for name, one in zip(names, counted)
-        if one.status.domain.uuid in where
-    ]
     situation = Situation(
-        since, second[-1].seconds - first[-1].seconds, there, subjects, whole, configured=unusual(second[-1])
+        began.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        second[-1].seconds - first[-1].seconds,
+        there,
+        _subjects(snapshot, counted[:-1], places(snapshot, processes, there), cpu),
+        whole,
+        configured=unusual(second[-1]),
+        at=began.timestamp(),
     )
     moved = {socket.key: situation.moved(socket.caches) for socket in situation.sockets}
     known = {key: number for key, number in moved.items() if number is not None}
     situation = situation._replace(ceilings=ceilings(known, ceiling, memory, keep))
-    found = findings(situation)
-    own = {one.status.domain.uuid: owned(one.status, one.sample) for one in counted if one.status.domain.uuid in where}
-    return Analysis(
-        counted[:-1], cpu, situation, found, advice(situation, found, _allocations(host.resctrl, snapshot), own)
-    )
+    before, warnings = histories.read(looks, keep)
+    found = findings(situation, before)
+    if keep:
+        histories.note(looks, grown(before, situation, by_domain(found)))
+    own = {one.status.domain.uuid: owned(one.status, one.sample) for one in counted if one.status.domain.uuid in cpu}
+    allocations = _allocations(host.resctrl, snapshot)
+    return Analysis(counted[:-1], cpu, situation, found, advice(situation, found, allocations, own), warnings)
+
+
+def _subjects(
+    snapshot: Snapshot,
+    counted: t.Sequence[Statistics],
+    where: t.Mapping[str, t.Mapping[int, float]],
+    cpu: t.Mapping[str, Cpu],
+) -> list[Subject]:
+    """The running domains. `where`: UUID -> on which caches their vCPUs are."""
+    processes = {one.domain.uuid: str(one.process.pid) for one in snapshot.running}
+    found = []
+    for name, one in zip(keys([one.status.domain for one in counted]), counted):
+        uuid = one.status.domain.uuid
+        if uuid in where:
+            found.append(subject_of(name, one, where[uuid], cpu.get(uuid), processes[uuid]))
+    return found
 
 
 def _allocations(resctrl: Resctrl, snapshot: Snapshot) -> Allocations:

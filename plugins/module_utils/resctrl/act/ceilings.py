@@ -19,7 +19,8 @@ MEMORY = "/run/kvmops-resctrl/highest.json"
 def ceilings(moved: t.Mapping[str, float], configured: float | None, path: str, keep: bool) -> dict[str, Ceiling]:
     """The ceiling of each socket, by its key. `moved`: what each of them moves now.
 
-    What is seen now for the first time is no ceiling for itself: a socket whose highest sum is not known yet has none.
+    What is seen now for the first time is no ceiling for itself: a socket whose highest sum is not known yet has none,
+    nor has one that never moved anything.
     With `keep` it is noted for the next time; where nothing can be kept, that is no failure.
     """
     if configured is not None:
@@ -29,7 +30,7 @@ def ceilings(moved: t.Mapping[str, float], configured: float | None, path: str, 
     if keep and now != highest:
         with contextlib.suppress(OSError):
             note_json(path, {"bytes_per_second": now})
-    return {key: Ceiling(number, OBSERVED) for key, number in highest.items() if key in moved}
+    return {key: Ceiling(number, OBSERVED) for key, number in highest.items() if key in moved and number > 0}
 
 
 def _seen(path: str) -> dict[str, float]:

@@ -84,16 +84,21 @@ def declarations(
     if draft is not None:
         policy = parse_policy(draft)._replace(switches=policy.switches)
     wishes = policy.wishes(one for one in outcome.known if one.active)
+    waiting: dict[str, errors.ResctrlError] = {}
     if policy.turns:
         from .noted_turns import read
 
-        wishes = wishes._replace(turns=read().queue(policy.turns, time.monotonic()))
+        noted = read()
+        wishes = wishes._replace(turns=noted.queue(policy.turns, time.monotonic()))
+        # Where another's turn is over the next run of the agent may see to it
+        next_one = errors.WaitsForTurn("It is not counted now", hint="Its turn comes next")
+        waiting = {uuid: next_one for uuid, notes in noted.of.items() if notes.waits}
     selected = [Selected(one.name, one, by_name=False) for one in outcome.known if one.uuid in wishes.of]
     snapshot = host.look(selected, outcome.known, wishes.whole)
     missing = missing_monitoring(host.resctrl)
     failures = dict.fromkeys(wishes.of, missing) if missing else plan(snapshot, wishes).failures
     unseen = {uuid: why for uuid, why in snapshot.absent.items() if isinstance(why, errors.DomainUnseen)}
-    failures = {**failures, **unseen}
+    failures = {**waiting, **failures, **unseen}
     return {
         status.domain.uuid: _declared(policy, status, failures.get(status.domain.uuid)) for status in outcome.statuses
     }

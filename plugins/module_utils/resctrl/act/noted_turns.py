@@ -68,7 +68,8 @@ def load(directory: str, now: float) -> tuple[Noted, list[str]]:
 
 
 def _is_of_another_boot(noted: Noted, now: float) -> bool:
-    turns = [notes.group for notes in noted.of.values() if notes.group]
+    every = noted.of.values()
+    turns = [turn for notes in every for turn in (notes.group, *notes.counters.values()) if turn]
     return any(max(turn.began or 0.0, turn.unseen) > now for turn in turns)
 
 
@@ -94,6 +95,7 @@ def _plain(of: t.Mapping[str, Notes]) -> dict[str, t.Any]:
                 for (event, place), start in notes.starts.items()
             ],
             "measured": [[event, *place, *one] for (event, place), one in notes.measured.items()],
+            "made": notes.made,
         }
         for uuid, notes in of.items()
     }
@@ -119,7 +121,8 @@ def _notes(fields: t.Any) -> Notes:  # noqa: ANN401  # what a file holds
         measured[key] = Measured(float(since), float(began), float(ended), float(value))
     counters = {int(cache): _turn(turn) for cache, *turn in fields["counters"]}
     group = None if fields["group"] is None else _turn(fields["group"])
-    return Notes(group, counters, bool(fields["unclean"]), starts, measured)
+    made = None if fields["made"] is None else float(fields["made"])
+    return Notes(group, counters, bool(fields["unclean"]), starts, measured, made)
 
 
 def _turn(fields: t.Any) -> Turn:  # noqa: ANN401  # what a file holds

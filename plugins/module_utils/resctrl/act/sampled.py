@@ -9,8 +9,9 @@ import os
 import time
 import typing as t
 
-from ..kernel.events import NOT_ENABLED, WAITS
+from ..kernel.events import NOT_ENABLED, WAITING
 from ..observe import sampling
+from ..wish.place import TURNS
 
 if t.TYPE_CHECKING:
     from ..decide.samples import Sample
@@ -20,9 +21,7 @@ if t.TYPE_CHECKING:
     from ..observe.sampling import Statistics
     from .noted_turns import Noted
 
-# Gone after a reboot, as all groups are, and as the monotonic clock's times are worth nothing then
-DIRECTORY = "/run/kvmops-resctrl/turns"
-FILE = "turns.json"
+DIRECTORY, FILE = os.path.split(TURNS)
 
 
 def statistics(resctrl: Resctrl, statuses: t.Sequence[DomainStatus], interval: float | None) -> list[Statistics]:
@@ -58,7 +57,7 @@ def _with_turn(one: Statistics, noted: Noted) -> Statistics:
 
 def _believed(sample: Sample, notes: Notes, noted: Noted) -> Sample:
     if notes.waits and sample.reason == NOT_ENABLED:
-        return sample._replace(reason=WAITS)
+        return sample._replace(reason=WAITING)
     if notes.is_warm(sample.seconds, noted.settings):
         return sample
     from ..decide.windows import without_occupancy

@@ -13,13 +13,15 @@ import typing as t
 from .. import errors
 from ..decide.planning import CREATE, REMOVE, UNCOUNT
 from ..decide.status import status_of
-from ..decide.windows import begin, end_bandwidth, end_turn, settle
+from ..decide.turns import Turn
+from ..decide.windows import Notes, begin, end_bandwidth, end_turn, settle
 from ..kernel.counters import read_group
 from ..kernel.events import L3, L3_EVENTS, OCCUPANCY
+from ..kernel.groups import leaving_group
 from ..kernel.info import max_threshold_occupancy
 from ..observe.sampling import sample_all
 from ..wish.store import locked
-from .noted_turns import Noted, load, save
+from .noted_turns import Noted, load, read, save
 from .sampled import DIRECTORY
 
 if t.TYPE_CHECKING:
@@ -27,7 +29,6 @@ if t.TYPE_CHECKING:
     from ..decide.samples import Sample
     from ..decide.snapshot import Snapshot
     from ..decide.turns import Queue, Turns
-    from ..decide.windows import Notes
     from ..decide.wish import Wishes
     from ..errors import ResctrlError
     from ..kernel.filesystem import Resctrl
@@ -35,11 +36,16 @@ if t.TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def keeping(resctrl: Resctrl, settings: Turns, directory: str = DIRECTORY) -> t.Iterator[Keeper]:
-    """The notes on turns of a host, for one run: nobody else changes them meanwhile.
+def keeping(
+    resctrl: Resctrl, settings: Turns, directory: str = DIRECTORY, *, check: bool = False
+) -> t.Iterator[Keeper]:
+    """The notes on turns of a host, for one run: nobody else changes them meanwhile. With `check`, nobody at all does.
 
     Raises LockTimeout, and Refused where nothing can be noted.
     """
+    if check:
+        yield Keeper(resctrl, settings, directory, check=True)
+        return
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
         with locked(directory):
@@ -56,11 +62,19 @@ class Keeper:
     """What is noted of turns, and the taking of values for it. `warnings`: what was wrong with the notes."""
 
     def __init__(
-        self, resctrl: Resctrl, settings: Turns, directory: str, clock: t.Callable[[], float] = time.monotonic
+        self,
+        resctrl: Resctrl,
+        settings: Turns,
+        directory: str,
+        clock: t.Callable[[], float] = time.monotonic,
+        *,
+        check: bool = False,
     ) -> None:
         self._resctrl, self._settings, self._directory, self._clock = resctrl, settings, directory, clock
-        self.noted, self.warnings = load(directory, clock())
+        self.noted, self.warnings = (read(directory), []) if check else load(directory, clock())
+        # Those for which groups were made: whether a cache held lines of others; and those whose turn goes on
         self._made: dict[str, bool] = {}
+        self._goes_on: set[str] = set()
 
     def queue(self) -> Queue:
         """Who stands where, now."""
@@ -71,9 +85,13 @@ class Keeper:
 
         Raises OSError.
         """
+        removed = {step.group for step in steps if step.kind == REMOVE}
+        touched = {step.uuid for step in steps if step.kind in (CREATE, REMOVE)}
+        # One whose threads were moved to another allocation gets another group, and keeps its turn
         stays = {step.uuid for step in steps if step.kind == CREATE}
-        gone = {step.uuid for step in steps if step.kind == REMOVE} - stays
-        gone &= {uuid for uuid, notes in self.noted.of.items() if notes.group}
+        stays |= {uuid for uuid in touched if snapshot.ours(uuid) - removed}
+        self._goes_on |= {uuid for uuid in stays if snapshot.ours(uuid)}
+        gone = {uuid for uuid in touched - stays if uuid in self.noted.of and self.noted.of[uuid].group}
         uncounted = {(step.uuid, step.cache) for step in steps if step.kind == UNCOUNT and step.uuid not in gone}
         uncounted &= {(uuid, cache) for uuid, notes in self.noted.of.items() for cache in notes.counters}
         samples = self._samples(snapshot, gone | {uuid for uuid, _cache in uncounted})
@@ -89,6 +107,9 @@ class Keeper:
 
     def made(self, group: Group) -> None:
         """Look at the caches for a group that was made just now, and holds no thread yet: whose lines are in them?"""
+        if group == leaving_group(group):
+            # It is for threads of the domain that are not to be counted
+            return
         try:
             values = read_group(self._resctrl, group, L3_EVENTS[:1], False)
         except OSError:
@@ -100,17 +121,25 @@ class Keeper:
 
     def settle(self, snapshot: Snapshot, wishes: Wishes, failures: t.Mapping[str, ResctrlError]) -> None:
         """Note who takes turns from now on, and where what they count begins. Raises OSError."""
-        of = dict(self.noted.of)
-        for uuid, unclean in self._made.items():
-            if uuid in of:
-                turn = of[uuid].group
-                of[uuid] = of[uuid]._replace(group=turn and turn._replace(began=None), unclean=unclean, starts={})
-        of = settle(of, snapshot, wishes, failures, self._clock())
+        of, now = dict(self.noted.of), self._clock()
+        for uuid in {*self._made, *self._goes_on}:
+            # Of one that is new here nothing is noted yet
+            of[uuid] = self._counted_otherwise(uuid, of.get(uuid, Notes(Turn(None, now))), now)
+        of = settle(of, snapshot, wishes, failures, now)
         fresh = {uuid for uuid, notes in of.items() if not notes.starts or self._is_counted_anew(uuid, notes)}
         for uuid, sample in self._samples(snapshot, fresh).items():
             of[uuid] = begin(of[uuid], sample)
         limbo = sum(isinstance(failure, errors.RmidsInLimbo) for failure in failures.values())
         self._note(Noted(of, self._settings, limbo))
+
+    def _counted_otherwise(self, uuid: str, notes: Notes, now: float) -> Notes:
+        """The notes on a domain for which a group was made, or of which one was removed."""
+        if uuid in self._made:
+            unclean = self._made[uuid] or (notes.unclean and uuid in self._goes_on)
+            notes = notes._replace(unclean=unclean, made=now)
+        if notes.group and uuid not in self._goes_on:
+            notes = notes._replace(group=notes.group._replace(began=None))
+        return notes._replace(starts={})
 
     def _is_counted_anew(self, uuid: str, notes: Notes) -> bool:
         before = self.noted.of.get(uuid)

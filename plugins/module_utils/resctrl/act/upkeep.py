@@ -10,8 +10,8 @@ import typing as t
 from .. import errors
 from ..vms.domain import Selected
 from ..wish.files import load
-from ..wish.place import DIRECTORY
-from ..wish.store import note_json, read_json
+from ..wish.place import DIRECTORY, TURNS
+from ..wish.store import forget, note_json, read_json
 from .enforcement import Enforcement
 
 if t.TYPE_CHECKING:
@@ -115,11 +115,13 @@ def enforce_policy(host: Host, directory: str = DIRECTORY, *, check: bool = Fals
     wishes = policy.wishes(one for one in known if one.active)
     selected = [Selected(one.name, one, by_name=False) for one in known if one.uuid in wishes.of]
     if policy.turns is None:
+        if not check:
+            forget(TURNS)  # what was measured in turns is not told for ever after these were switched off
         return Enforcement(host, known, selected, wishes).outcome(check)
     # Not above: few hosts have it, and this runs once a minute
     from .turns import keeping
 
-    with keeping(host.resctrl, policy.turns) as keeper:
+    with keeping(host.resctrl, policy.turns, check=check) as keeper:
         wishes = wishes._replace(turns=keeper.queue())
         outcome = Enforcement(host, known, selected, wishes, turns=keeper).outcome(check)
         return outcome._replace(warnings=[*keeper.warnings, *outcome.warnings], turns=keeper.noted.of)
@@ -133,10 +135,15 @@ def report_on(outcomes: t.Sequence[Outcome], resctrl: Resctrl) -> Report:
     waiting = [one for one in troubles if isinstance(one.error, errors.RmidsExhausted)]
     failures = [one for one in troubles if one not in waiting]
     done: list[str] = []
-    turns = _turns_in_words(last)
+    turns: list[str] = []
+    if last.turns:
+        # Not above, as for keeping()
+        from ..decide.windows import taken
+
+        turns = taken(last.turns.values())
     for outcome in outcomes:
         turned, others = _apart([one for one in outcome.results if one.changed and one.msg], last)
-        turns += [f"{one.name}: {one.msg}" for one in turned]
+        turns += [f"{one.name}: {_turn_in_words(one, last)}" for one in turned]
         done += [f"{one.name}: {one.msg}" for one in others]
         done += [f"Removed {resctrl.path(group)}: its domain is gone" for group in outcome.pruned]
     return Report(
@@ -151,18 +158,17 @@ def report_on(outcomes: t.Sequence[Outcome], resctrl: Resctrl) -> Report:
 
 
 def _apart(results: t.Sequence[Result], last: Outcome) -> tuple[list[Result], list[Result]]:
-    """Those of domains that take turns, and the others."""
-    turning = [one for one in results if one.status and one.status.domain.uuid in last.turns]
+    """Those of domains that take turns, and the others: what is not for want of an RMID, too."""
+    scarce = (type(None), errors.RmidsExhausted, errors.RmidsInLimbo)
+    takers = [one for one in results if one.status and one.status.domain.uuid in last.turns]
+    turning = [one for one in takers if isinstance(one.error, scarce)]
     return turning, [one for one in results if one not in turning]
 
 
-def _turns_in_words(last: Outcome) -> list[str]:
-    """How many domains take turns."""
-    takers = [notes for notes in last.turns.values() if notes.group]
-    counted = sum(not notes.waits for notes in takers)
-    sharers = sum(bool(notes.counters) for notes in last.turns.values())
-    lines = [f"{len(takers)} domains take turns with {counted} group{'s' if counted > 1 else ''}"] if takers else []
-    return lines + ([f"{sharers} domains take turns with the bandwidth counters"] if sharers else [])
+def _turn_in_words(result: Result, last: Outcome) -> str:
+    """What was done for a domain that takes turns."""
+    notes = last.turns.get(result.status.domain.uuid) if result.status else None
+    return "Its turn is over" if notes and notes.waits else result.msg
 
 
 def news(report: Report, path: str = MEMORY) -> Report:
@@ -255,10 +261,9 @@ def clear(resctrl: Resctrl) -> list[Group]:
     Needs no libvirt: it ends all monitoring of ours on a host that is given up.
     Raises LockTimeout, NotMounted, Refused, Unreadable.
     """
-    removed = []
     with resctrl.changes.locked():
-        for group in resctrl.groups():
-            if group.uuid:
-                resctrl.changes.remove(group)
-                removed.append(group)
+        removed = [group for group in resctrl.groups() if group.uuid]
+        for group in removed:
+            resctrl.changes.remove(group)
+    forget(TURNS)
     return removed

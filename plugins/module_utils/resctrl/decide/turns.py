@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Turns: where there are more domains than RMIDs or bandwidth counters, each is counted for a while. Pure.
 
-Those of equal priority stand in one queue. Who has been counted for a whole window leaves when somebody waits, and the
-one that has not been counted for longest comes next. All times are seconds on the monotonic clock.
+Those of equal priority stand in one queue. Who has been counted for a whole window leaves when somebody has waited for
+one, and the one that has not been counted for longest comes next. All times are seconds on the monotonic clock.
 """
 
 from __future__ import annotations
@@ -53,19 +53,31 @@ class Queue(t.NamedTuple):
     def is_over(self, turn: Turn | None) -> bool:
         """Whether a turn has lasted a whole window. One of which nothing is known has only begun."""
         began = self.now if turn is None or turn.began is None else turn.began
-        return self.now - began >= self.settings.window * (1 - _EARLY)
+        return self._is_a_window(began)
+
+    def has_waited(self, turn: Turn | None) -> bool:
+        """Whether a domain that waits has done so for a whole window, or has just come.
+
+        Who has just made room must not end the turn of another that is over too: each look would go on with that.
+        """
+        return turn is None or self._is_a_window(turn.unseen)
+
+    def _is_a_window(self, since: float) -> bool:
+        return self.now - since >= self.settings.window * (1 - _EARLY)
 
 
 _Place = t.Tuple[int, float]
 _STAYS: _Place = (0, 0.0)
-_WAITS, _DONE = 1, 2
+_WAITS, _DONE, _LAST = 1, 2, 3
 _Who = t.TypeVar("_Who")
 
 
 def ranks(
     holders: t.Mapping[_Who, bool], turns: t.Mapping[_Who, Turn], queue: Queue, in_limbo: int = 0
 ) -> dict[_Who, tuple[int, float]]:
-    """The place of each in the queue: who holds something and is not done, then who waits, then who is done.
+    """The place of each in the queue.
+
+    Who holds something and is not done, then who has waited, then who is done, and at last who has only begun to wait.
 
     Of those that wait the one that has been unseen for longest is first, of those that are done the one that began
     last. `holders`: who holds something now, and who does not.
@@ -82,7 +94,7 @@ def ranks(
 
 def _place(turn: Turn | None, holds: bool, queue: Queue) -> _Place:
     if not holds:
-        return (_WAITS, turn.unseen if turn else queue.now)
+        return (_WAITS if queue.has_waited(turn) else _LAST, turn.unseen if turn else queue.now)
     if not queue.is_over(turn):
         return _STAYS
     return (_DONE, -turn.began if turn and turn.began is not None else 0.0)

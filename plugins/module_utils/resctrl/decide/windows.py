@@ -12,7 +12,7 @@ import types
 import typing as t
 
 from ..errors import RmidsInLimbo, WaitsForTurn
-from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, WARM_UP, Place, Value
+from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, WARMING, Place, Value
 from .baselines import readings
 from .samples import per_place
 from .turns import Queue, Turn, Turns, ended
@@ -60,7 +60,7 @@ class Notes(t.NamedTuple):
 
     `group`: its turn with a group; None: it needs no turns.  `counters`: L3 cache id -> with a bandwidth counter there.
     `unclean`: when its turn began the caches held lines of those that had its RMIDs before.
-    `starts`, `measured`: by event and where it is counted.
+    `starts`, `measured`: by event and where it is counted.  `made`: when the last of its groups was made, if in a turn.
     """
 
     group: Turn | None = None
@@ -68,12 +68,17 @@ class Notes(t.NamedTuple):
     unclean: bool = False
     starts: t.Mapping[Key, Start] = _NOTHING
     measured: t.Mapping[Key, Measured] = _NOTHING
+    made: float | None = None
 
     def is_warm(self, now: float, settings: Turns) -> bool:
         """Whether the occupancy of the caches is to be believed: the RMIDs have been its own for long enough."""
         if self.group is None or self.group.began is None:
             return True
-        return not self.unclean and now - self.group.began >= settings.warm_up
+        return not self.unclean and now - max(self.group.began, self.made or 0.0) >= settings.warm_up
+
+    def shares(self, event: str, place: Place) -> bool:
+        """Whether an event is counted in its turns only."""
+        return self.group is not None or (event in BANDWIDTH and place.resource == L3 and place.id in self.counters)
 
     @property
     def waits(self) -> bool:
@@ -87,6 +92,14 @@ class Turned(t.NamedTuple):
     notes: Notes
     settings: Turns
     now: float
+
+
+def taken(every: t.Collection[Notes]) -> list[str]:
+    """How many domains take turns, a sentence for groups and one for bandwidth counters."""
+    groups, sharers = [notes for notes in every if notes.group], sum(bool(notes.counters) for notes in every)
+    counted = sum(not notes.waits for notes in groups)
+    lines = [f"{len(groups)} domains take turns with {counted} group{'' if counted == 1 else 's'}"] if groups else []
+    return lines + ([f"{sharers} domains take turns with the bandwidth counters"] if sharers else [])
 
 
 def begin(notes: Notes, sample: Sample) -> Notes:
@@ -222,7 +235,7 @@ def without_occupancy(sample: Sample) -> Sample:
 
 def _without_occupancy(part: Part) -> Part:
     places = {
-        place: {**values, OCCUPANCY: Value(None, WARM_UP)} if OCCUPANCY in values else values
+        place: {**values, OCCUPANCY: Value(None, WARMING)} if OCCUPANCY in values else values
         for place, values in part.places.items()
     }
     return part._replace(places=places)

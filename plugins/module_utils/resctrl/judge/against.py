@@ -8,10 +8,13 @@ import typing as t
 from .situation import OBSERVED, Holding
 
 if t.TYPE_CHECKING:
+    from .history import Rise
     from .situation import Situation, Socket, Subject
 
 # A shorter look may have met a moment that is not like others
 LONG_ENOUGH = 10.0
+# What many VMs do once in that time, such as a backup
+_DAY = 86400.0
 
 
 class Uncounted(t.NamedTuple):
@@ -25,11 +28,13 @@ class Uncounted(t.NamedTuple):
 def uncounted(situation: Situation) -> list[Uncounted]:
     """What the numbers of a host leave out; what no hardware counts comes last."""
     subjects = situation.subjects
-    without = tuple(one.name for one in subjects if not one.counted)
+    without = tuple(one.name for one in subjects if not one.counted and not one.waits)
+    waiting = tuple(one.name for one in subjects if one.waits)
     partly = tuple(one.name for one in subjects if one.counted and one.uncounted)
     partial = tuple(one.name for one in subjects if any(held.partial for held in one.holdings.values()))
     found = [
         Uncounted("domains", f"These VMs are not monitored: {', '.join(without)}.", without),
+        Uncounted("turns", f"It was not the turn of these VMs to be counted: {', '.join(waiting)}.", waiting),
         Uncounted("vcpus", f"Some vCPUs of these VMs are not counted: {', '.join(partly)}.", partly),
         Uncounted("partial", f"Of these VMs only a part is known: {', '.join(partial)}.", partial),
     ]
@@ -115,6 +120,29 @@ def doubts_of_victim(situation: Situation, subject: Subject) -> tuple[str, ...]:
     if subject.cpu and (subject.cpu.throttled or 0.0) > 0.0:
         found.append("Its own CPU limit held it back, too.")
     return tuple(found)
+
+
+def doubts_of_rise(situation: Situation, rise: Rise, *, moves: bool, scarce: bool) -> tuple[str, ...]:
+    """What speaks against that it matters that a domain has more than before. `moves`: of bandwidth, else of a cache.
+
+    `scarce`: whether there is little left for others.
+    """
+    found = [*doubts_of_time(situation)]
+    if situation.at - rise.first < _DAY:
+        reach = _duration(situation.at - rise.first)
+        found.append(f"The {rise.looks} looks before reach back {reach} only: it may do this every day.")
+    if rise.partial:
+        found.append("Only a part of what it had was known, now or then.")
+    if moves and situation.configured:
+        found.append("The bandwidth events count something else than usual.")
+    if not scarce:
+        what = "the memory bandwidth is not known to be near its ceiling" if moves else "the cache is not full"
+        found.append(f"Others may well have enough: {what}.")
+    return tuple(found)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} hours"
 
 
 def _partial(subject: Subject, caches: t.Iterable[int]) -> list[str]:

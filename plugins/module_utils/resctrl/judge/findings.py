@@ -15,10 +15,15 @@ from .against import (
     doubts_of_bandwidth,
     doubts_of_cache,
     doubts_of_rest,
+    doubts_of_rise,
     doubts_of_time,
     doubts_of_victim,
 )
+from .history import History, key_of, look_at, looks_of, rise, since
 from .situation import Holding, Situation, Socket, Subject, add
+
+if t.TYPE_CHECKING:
+    from .history import Look
 
 # The domain's own trouble
 THROTTLED = "throttled"
@@ -31,10 +36,14 @@ HOLDS_MORE = "holds_more_than_share"
 MOVES_MORE = "moves_more_than_share"
 UNACCOUNTED = "not_accounted_for"
 VICTIM = "victim"
+# More than before
+RISE_HELD = "holds_more_than_before"
+RISE_MOVED = "moves_more_than_before"
 NOTHING = "nothing_stands_out"
 KINDS = (
     *(THROTTLED, WAITS_FOR_CPU, MEMORY_PRESSURE),
-    *(STREAMS, LARGE_WORKING_SET, HOLDS_MORE, MOVES_MORE, UNACCOUNTED, VICTIM, NOTHING),
+    *(STREAMS, LARGE_WORKING_SET, HOLDS_MORE, MOVES_MORE, UNACCOUNTED, VICTIM),
+    *(RISE_HELD, RISE_MOVED, NOTHING),
 )
 
 # From this share of a cache on it is nearly full: what one gets, another loses
@@ -52,13 +61,16 @@ WAITING = 0.1
 STALLED = 0.1
 # The share of cycles that misses of the L3 cache cost
 STALLS = 0.2
+# Bytes per second: who moves less has not risen to anything that a socket would notice
+NOTICED = 1e8
 
 
 class Finding(t.NamedTuple):
     """What stands out. `domain` and `uuid` are "" where it is no domain's. `cache` or `package` say where, if anywhere.
 
     `numbers`: what it rests on; shares are of 1.  `against`: what speaks against it, a sentence each.
-    `others`: names of domains that it mentions.
+    `others`: names of domains that it mentions.  `since`: the first of the looks at each of which it was so, in Unix
+    time; None where that is this one.
     """
 
     kind: str
@@ -69,6 +81,12 @@ class Finding(t.NamedTuple):
     numbers: t.Mapping[str, float | None] = types.MappingProxyType({})
     against: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    since: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells it from others about the same domain: its kind, and where."""
+        return f"{self.kind} {self.package} {self.cache}"
 
     @property
     def confidence(self) -> str:
@@ -76,14 +94,32 @@ class Finding(t.NamedTuple):
         return ("high", "medium")[len(self.against)] if len(self.against) < 2 else "low"
 
 
-def findings(situation: Situation) -> list[Finding]:
-    """What stands out, a domain's own trouble first. Never empty: that nothing stands out is a finding, too."""
+def findings(situation: Situation, histories: t.Mapping[str, History] = types.MappingProxyType({})) -> list[Finding]:
+    """What stands out, a domain's own trouble first. Never empty: that nothing stands out is a finding, too.
+
+    `histories`: UUID -> what was seen of the domain before.
+    """
     own = [one for subject in situation.subjects for one in _own_trouble(situation, subject)]
     caches = [one for cache in situation.caches for one in _of_cache(situation, cache)]
     sockets = [one for socket in situation.sockets for one in _of_socket(situation, socket)]
     blamed = caches + sockets
     victims = [one for subject in situation.subjects for one in _victims(situation, subject, blamed)]
-    return [*own, *victims, *blamed] or [Finding(NOTHING, against=doubts_of(situation))]
+    looks = {subject.uuid: looks_of(histories, subject, situation.at) for subject in situation.subjects}
+    risen = [one for subject in situation.subjects for one in _rises(situation, subject, looks[subject.uuid])]
+    found = [
+        one if one.since or not one.uuid else one._replace(since=since(looks[one.uuid], one.name))
+        for one in [*own, *victims, *blamed, *risen]
+    ]
+    return found or [Finding(NOTHING, against=doubts_of(situation))]
+
+
+def by_domain(found: t.Iterable[Finding]) -> dict[str, frozenset[str]]:
+    """UUID -> the names of what was found."""
+    names: dict[str, set[str]] = {}
+    for one in found:
+        if one.uuid:
+            names.setdefault(one.uuid, set()).add(one.name)
+    return {uuid: frozenset(those) for uuid, those in names.items()}
 
 
 # -- a domain's own trouble
@@ -194,3 +230,29 @@ def _victims(situation: Situation, subject: Subject, blamed: t.Sequence[Finding]
             numbers = {"share": share, "interval": situation.interval}
             against = doubts_of_victim(situation, subject)
             yield Finding(VICTIM, subject.name, subject.uuid, None, package, numbers, against, tuple(sorted(others)))
+
+
+# -- its own history
+
+
+def _rises(situation: Situation, subject: Subject, looks: t.Sequence[Look]) -> t.Iterator[Finding]:
+    """Where a domain has far more than at earlier looks, and much of what there is."""
+    now = look_at(situation, subject)
+    for socket in situation.sockets:
+        found, everything = rise(looks, now, "moved", socket.key), situation.moved(socket.caches)
+        if found and everything and found.now >= max(NOTICED, AT_LEAST * everything):
+            numbers = {"bytes_per_second": found.now, "share": found.now / everything, **found.earlier}
+            ceiling = situation.ceilings.get(socket.key)
+            scarce = ceiling is not None and everything >= NEARLY_ALL * ceiling.bytes_per_second
+            against = doubts_of_rise(situation, found, moves=True, scarce=scarce)
+            cache = socket.caches[0] if socket.package is None else None
+            where = (cache, socket.package)
+            yield Finding(RISE_MOVED, subject.name, subject.uuid, *where, numbers, against, since=found.since)
+    for cache, known in situation.caches.items():
+        found = rise(looks, now, "held", key_of(cache))
+        if found and known.size and found.now >= AT_LEAST * known.size:
+            numbers = {"held": found.now, "size": known.size, "share": found.now / known.size, **found.earlier}
+            scarce = (situation.fullness(cache) or 0.0) >= NEARLY_FULL
+            against = doubts_of_rise(situation, found, moves=False, scarce=scarce)
+            where = (cache, known.package)
+            yield Finding(RISE_HELD, subject.name, subject.uuid, *where, numbers, against, since=found.since)

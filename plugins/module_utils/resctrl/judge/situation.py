@@ -43,6 +43,8 @@ class Subject(t.NamedTuple):
     `vcpus`: their ids.  `counted` and `uncounted`: how many of them are counted, and are not.
     `forced_by`: see DomainStatus.
     `stalls`: package -> the share of its cycles that misses of the L3 cache cost; empty without telemetry.
+    `waits`: it takes turns to be counted, and it is not its turn.
+    `identity`: what a later process or other groups of this domain do not have; "" where it is not known.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Subject(t.NamedTuple):
     forced_by: str | None = None
     cpu: Cpu | None = None
     stalls: t.Mapping[int, float] = types.MappingProxyType({})
+    identity: str = ""
+    waits: bool = False
 
 
 class Ceiling(t.NamedTuple):
@@ -81,6 +85,7 @@ class Situation(t.NamedTuple):
 
     `caches`: those that are counted.  `whole`: L3 cache id -> what everything on the host has of it.
     `ceilings`: by the socket's key.  `configured`: the events that count something else than their names say.
+    `at`: the first moment as Unix time.
     """
 
     since: str
@@ -90,6 +95,7 @@ class Situation(t.NamedTuple):
     whole: t.Mapping[int, Holding]
     ceilings: t.Mapping[str, Ceiling] = types.MappingProxyType({})
     configured: t.Sequence[str] = ()
+    at: float = 0.0
 
     @property
     def sockets(self) -> list[Socket]:
@@ -126,8 +132,13 @@ def add(numbers: t.Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def subject_of(name: str, one: Statistics, places: t.Mapping[int, float], cpu: Cpu | None) -> Subject:
-    """A running domain as one of the situation's subjects, by a name that no other has. It was sampled twice."""
+def subject_of(
+    name: str, one: Statistics, places: t.Mapping[int, float], cpu: Cpu | None, process: str = ""
+) -> Subject:
+    """A running domain as one of the situation's subjects, by a name that no other has. It was sampled twice.
+
+    `process`: what no later process has, "" if that is not known.
+    """
     status, second = one.status, one.sample
     first = one.before or second
     counted = [vcpu for vcpus in status.counted.values() for vcpu in vcpus]
@@ -142,7 +153,20 @@ def subject_of(name: str, one: Statistics, places: t.Mapping[int, float], cpu: C
         status.forced_by,
         cpu,
         stalls(first, second),
+        _identity(process, second, len(counted)),
+        waits=one.turned is not None and one.turned.notes.waits,
     )
+
+
+def _identity(process: str, sample: Sample, counted: int) -> str:
+    """What changes when a domain is started anew, when its groups are, or when more or fewer of its vCPUs are counted.
+
+    "" where it is not counted, or where that cannot be told.
+    """
+    generations = [sample.generations.get(group) for group in sorted(sample.parts)]
+    if not process or not generations or None in generations:
+        return ""
+    return " ".join([process, str(counted), *map(str, generations)])
 
 
 def holdings(first: Sample, second: Sample) -> dict[int, Holding]:

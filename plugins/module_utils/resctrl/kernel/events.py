@@ -80,8 +80,8 @@ UNASSIGNED = "unassigned"
 RESET = "reset"
 # Why a fraction of the cycles is missing: there was none
 IDLE = "idle"
-WARM_UP = "warming up"
-WAITS = "waiting for its turn"
+WARMING = "warming"
+WAITING = "waiting"
 _WORDS = {"Unavailable": "unavailable", "Unassigned": UNASSIGNED, "Error": ERROR}
 
 # Fractions of the kernel's are decimal, so that none of its digits is lost before sums and differences are made

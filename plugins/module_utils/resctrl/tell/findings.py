@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import typing as t
 
 from ..judge import advice
@@ -40,6 +41,10 @@ _SENTENCES = {
     "of the running vCPUs there, while {place} is at {used} of its ceiling of {ceiling}/s.",
     kinds.VICTIM: "{domain} is probably a victim: misses of the L3 cache cost it {share} of its cycles on {place}, "
     "where {others} has more than its share.",
+    kinds.RISE_HELD: "{domain} holds {held} of the {size} of {place} ({share}), and at {looks:.0f} looks "
+    "before that it never held more than {before}.",
+    kinds.RISE_MOVED: "{domain} moves {bytes_per_second}/s, which is {share} of what {place} moves, and at "
+    "{looks:.0f} looks before that it never moved more than {before}/s.",
     kinds.NOTHING: "Nothing stands out.",
 }
 _ADVICE = {
@@ -58,7 +63,7 @@ _UNACCOUNTED_MOVES = (
     "ceiling of {ceiling}/s: it is the host itself{or_uncounted}."
 )
 _SHARES = ("share", "fair_share", "fullness", "used", "bandwidth_share")
-_BYTES = ("held", "size", "bytes_per_second", "ceiling", "socket_bytes_per_second")
+_BYTES = ("held", "size", "bytes_per_second", "ceiling", "socket_bytes_per_second", "before")
 
 
 def sentence(one: Finding) -> str:
@@ -129,7 +134,7 @@ def describe_findings(found: t.Sequence[Finding], situation: Situation) -> list[
             "kind": one.kind,
             "cache": one.cache,
             "package": one.package,
-            "since": situation.since,
+            "since": _moment(one.since) if one.since else situation.since,
             "numbers": {name: _rounded(number) for name, number in one.numbers.items()},
             "confidence": one.confidence,
             "msg": sentence(one),
@@ -137,6 +142,10 @@ def describe_findings(found: t.Sequence[Finding], situation: Situation) -> list[
         }
         for one in found
     ]
+
+
+def _moment(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def describe_cpu(cpu: Cpu) -> dict[str, t.Any]:

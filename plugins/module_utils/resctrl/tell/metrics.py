@@ -98,6 +98,7 @@ def points(collection: Collection, host: HostFacts) -> t.Iterator[Point]:
         if status.domain.active:
             uuid = status.domain.uuid
             yield from _of_domain(status, snapshot, counted.get(uuid), collection.counters.get(uuid, {}))
+    yield from _of_turns(collection)
     yield from _of_host(snapshot, host)
     yield Point(_SECONDS, {}, round(collection.seconds, 6))
     yield Point(_WHEN, {}, round(collection.began, 3))
@@ -124,10 +125,26 @@ def _of_domain(
         if occupied is not None:
             yield Point(_OCCUPANCY, {**labels, "cache_id": str(cache)}, occupied)
     for (event, place), counted in sorted(counters.items()):
+        if one.turned and one.turned.notes.shares(event, place):
+            # It is not counted all the time: what was measured in its turns is told instead
+            continue
         if place.resource == L3:
             yield Point(_BANDWIDTH, {**labels, "cache_id": str(place.id), "scope": _SCOPES[event]}, counted)
         else:
             yield Point(_telemetry(event), {**labels, "package": str(place.id)}, counted)
+
+
+def _of_turns(collection: Collection) -> t.Iterator[Point]:
+    """What was measured of domains that take turns."""
+    turned = [(one.status.domain, one.turned) for one in collection.statistics if one.turned]
+    if not turned:
+        return
+    # Not above: few hosts have it
+    from .turn_metrics import points_of_turn, points_of_turns
+
+    for domain, one in turned:
+        yield from points_of_turn({"domain": domain.name, "uuid": domain.uuid}, one, collection.began)
+    yield from points_of_turns([one for _domain, one in turned])
 
 
 def _telemetry(event: str) -> Family:

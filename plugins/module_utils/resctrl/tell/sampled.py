@@ -16,22 +16,22 @@ if t.TYPE_CHECKING:
     from ..kernel.events import Place
 
 
-def describe_sampled(turned: Turned | None, wall: float) -> dict[str, t.Any] | None:
+def describe_sampled(turned: Turned, wall: float, details: bool = True) -> dict[str, t.Any] | None:
     """What was measured, and when; None where nothing was. `wall`: the Unix time at which it was looked at."""
-    if turned is None or not turned.notes.measured:
+    if not turned.notes.measured:
         return None
     measured = turned.notes.measured
     sums = measured_sums(turned)
     began = wall - (turned.now - min(one.began for one in measured.values()))
-    return {
+    described = {
         "from": dt.datetime.fromtimestamp(began, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **window(turned),
         "cmt": plain(sums[OCCUPANCY].value.number) if OCCUPANCY in sums else None,
         **{name: plain(one.value.number) for name, one in sums.items()},
         "partial": {name: plain(one.known) for name, one in sums.items() if one.known is not None},
-        "caches": _places(measured, L3),
-        "packages": _places(measured, PACKAGE),
     }
+    places = {"caches": _places(measured, L3), "packages": _places(measured, PACKAGE)}
+    return {**described, **(places if details else {})}
 
 
 def window(turned: Turned) -> dict[str, float]:
@@ -61,7 +61,12 @@ def measured_sums(turned: Turned) -> dict[str, Sum]:
 
 def _value(measured: t.Mapping[tuple[str, Place], Measured], event: str, place: Place) -> Value:
     one = measured.get((event, place))
-    return Value(one.number) if one else Value(None, GONE)
+    return Value(_plain(event, one.number)) if one else Value(None, GONE)
+
+
+def _plain(event: str, number: float) -> float:
+    """The occupancy is a whole number of bytes, as the kernel has it."""
+    return int(number) if event == OCCUPANCY else number
 
 
 def _places(measured: t.Mapping[tuple[str, Place], Measured], resource: str) -> list[dict[str, t.Any]]:
@@ -70,7 +75,7 @@ def _places(measured: t.Mapping[tuple[str, Place], Measured], resource: str) -> 
         {
             "id": place.id,
             **{
-                event if event == OCCUPANCY else f"{event}_per_second": one.number
+                event if event == OCCUPANCY else f"{event}_per_second": _plain(event, one.number)
                 for (event, where), one in sorted(measured.items())
                 if where == place
             },

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..kernel.events import COUNTER, ENERGY, L3, OCCUPANCY, TABLE, WAITS, plain
+from ..kernel.events import COUNTER, ENERGY, L3, OCCUPANCY, TABLE, plain
 from .sampled import measured_sums, window
 from .table import NUMBERS, Row
 
@@ -22,7 +22,7 @@ def row_of_turn(name: str, turned: Turned) -> Row:
     """The line of a domain that is not counted now because it is not its turn."""
     notes = turned.notes
     if not notes.measured:
-        return Row(name, "waiting", None, {}, note=f"{WAITS}, the first")
+        return Row(name, "waiting", None, {}, note="waiting for its first turn")
     sums = measured_sums(turned)
     numbers = {column: _known(sums.get(_NAMES[event])) for column, event in NUMBERS.items()}
     partial = {column for column, event in NUMBERS.items() if _is_part(sums.get(_NAMES[event]))}

@@ -37,7 +37,7 @@ def describe_statistics(
         "configured": {event: in_words(kinds) for event, kinds in configured.items()},
         "vcpus": describe_vcpus(status),
         "rates": describe_rates(rates(one.before, one.sample), details) if one.before else None,
-        "sampled": _sampled(one),
+        "sampled": _sampled(one, details),
     }
     if details:
         described["caches"] = [
@@ -55,14 +55,14 @@ def describe_statistics(
     return described
 
 
-def _sampled(one: Statistics) -> dict[str, t.Any] | None:
+def _sampled(one: Statistics, details: bool) -> dict[str, t.Any] | None:
     """What was measured in the last turn of a domain that takes turns."""
     if one.turned is None:
         return None
     # Not above: few hosts have it, and what is imported is compiled on every run
     from .sampled import describe_sampled
 
-    return describe_sampled(one.turned, time.time())
+    return describe_sampled(one.turned, time.time(), details)
 
 
 def describe_rates(found: Rates, details: bool = True) -> dict[str, t.Any]:

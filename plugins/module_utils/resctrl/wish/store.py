@@ -65,6 +65,12 @@ def write_text(path: str, text: str, mode: int) -> None:
     os.replace(temporary, path)
 
 
+def forget(path: str) -> None:
+    """Remove a file of ours, if it is there. To forget something is worth no failure."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
 @contextlib.contextmanager
 def locked(directory: str) -> t.Iterator[None]:
     """Hold a lock for the files of a directory: a flock on a file of its own, since the others are replaced.

@@ -129,14 +129,15 @@ def why(options: argparse.Namespace) -> int:
     options.domain = None
     host, outcome = _query(options)
     warn(check_values(host.resctrl))
-    found = describe_analysis(
-        analyse(host, outcome, options.interval, options.ceiling), host.resctrl, outcome.after, details=False
-    )
+    analysis = analyse(host, outcome, options.interval, options.ceiling)
+    warn(analysis.warnings)
+    found = describe_analysis(analysis, host.resctrl, outcome.after, details=False)
     if options.json:
         print_json(found)
         return 0
     for one in found["findings"]:
-        say(f"{one['msg']} (confidence: {one['confidence']})")
+        since = "" if one["since"] == found["host"]["since"] else f"; so at each look since {one['since']}"
+        say(f"{one['msg']} (confidence: {one['confidence']}{since})")
         _say_doubts(one)
     for one in found["advice"]:
         say(one["msg"])

@@ -139,3 +139,38 @@ def test_a_page_that_cannot_be_made_says_why():
 @pytest.mark.parametrize(("part", "text"), [(None, "-"), (0, "0%"), (0.034, "3.4%"), (0.5, "50%"), (1.2, "120%")])
 def test_a_share_in_percent(part, text):
     assert percent(part) == text
+
+
+# -- domains that take turns -------------------------------------------------------------------------------------------
+
+
+SAMPLED = {
+    "from": "2026-11-27T08:58:00Z",
+    "seconds": 60.2,
+    "age": 94.0,
+    "coverage": 0.4,
+    "llc_occupancy": 3 << 20,
+    "mbm_total_bytes_per_second": 5.0 * (1 << 30),
+}
+
+
+def waiting(stats, *sampled):
+    """The same facts, where the first domains of the first host wait for their turn after these."""
+    domains = next(iter(stats.values()))["domains"]
+    for name, one in zip(domains, sampled, strict=False):
+        domains[name].update(active=True, reason="waiting", sampled=one)
+    return stats, list(domains)[: len(sampled)]
+
+
+def test_what_was_measured_in_the_last_turn_stands_apart_with_its_window():
+    stats, (name, other) = waiting(fleet(1), SAMPLED, None)
+    (host,) = view_of(stats, {}, "")["hosts"]
+    assert [(row["domain"], row.get("age")) for row in host["sampled"]] == [(name, 94.0), (other, None)]
+    text = report(stats)
+    apart = text.partition("Not counted now, since it was not their turn")[2]
+    for words in (name, "3.0M", "5.0G/s", "94 s ago", "60 s", "40%", "never yet"):
+        assert words in apart, words
+
+
+def test_a_fleet_without_turns_has_no_word_of_them():
+    assert "their turn" not in report(fleet(3))

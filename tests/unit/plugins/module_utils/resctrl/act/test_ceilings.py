@@ -60,3 +60,10 @@ def test_a_file_that_cannot_be_understood_is_written_anew(path, text):
 def test_where_nothing_can_be_kept_nothing_fails(path):
     path.parent.write_text("no directory")
     assert seen(5.0, path) == {}
+
+
+def test_where_nothing_ever_moved_that_is_no_ceiling(path):
+    seen(0.0, path)
+    assert seen(0.0, path) == {}
+    assert seen(5.0, path) == {}
+    assert seen(5.0, path) == {"package 0": Ceiling(5.0, "observed")}

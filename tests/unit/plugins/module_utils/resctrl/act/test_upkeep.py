@@ -25,6 +25,8 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome, Result
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.snapshot import Snapshot
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Turn
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.windows import Notes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import Kernel, host_of
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
@@ -33,6 +35,15 @@ from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.
     uuid,
     vm,
 )
+
+
+@pytest.fixture(name="noted", autouse=True)
+def noted_fixture(tmp_path, monkeypatch):
+    """What was noted of turns is in a place of its own, not in that of this machine."""
+    path = tmp_path / "turns.json"
+    monkeypatch.setattr(upkeep, "TURNS", str(path))
+    return path
+
 
 NOTHING = Outcome([], Snapshot(), Snapshot())
 STARTING = Outcome([], Snapshot(), Snapshot(absent={uuid(1): errors.DomainStarting("'vm1' is starting")}))
@@ -279,6 +290,85 @@ def test_a_sentence_with_any_bytes_is_kept(say):
     """A domain's or a group's name may be no UTF-8."""
     assert say(report(failures=["\udcff: fails"])).errors == ["\udcff: fails"]
     assert say(report(failures=["\udcff: fails"])).errors == []
+
+
+# -- turns -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check mode", "run"])
+def test_when_turns_were_switched_off_what_was_measured_in_them_is_told_no_more(enforced, noted, check):
+    noted.write_text("{}")
+    enforced(host(vm(1)), {"default": "enabled"}, check=check)
+    assert noted.exists() == check
+
+
+def test_nor_is_it_on_a_host_that_is_given_up(tmp_path, noted):
+    noted.write_text("{}")
+    clear(Kernel(tmp_path))
+    assert not noted.exists()
+
+
+def turning(results, **takers):
+    """What a look left where domains take turns. `takers`: their names, and when they began to be counted, or None."""
+    known = {vm(int(name[2:])).domain.uuid: Notes(Turn(began)) for name, began in takers.items()}
+    return NOTHING._replace(results=results, turns=known)
+
+
+def of_vm(number, changed=False, error=None, msg=""):
+    return Result(f"vm{number}", DomainStatus(vm(number).domain), changed, error, msg)
+
+
+WAITING = errors.WaitsForTurn("'vm1' is not counted now")
+
+
+def test_whose_turn_is_over_and_who_waits_is_told_with_how_many_there_are(tmp_path):
+    results = [
+        of_vm(1, True, WAITING, "Removed mon_groups/x"),
+        of_vm(2, True, msg="Now counted: vCPU 0, 1"),
+        of_vm(3, True, msg="Now counted: vCPU 0"),
+    ]
+    found = report_on([turning(results, vm1=None, vm2=5.0)], Kernel(tmp_path))
+    assert found.turns == (
+        "2 domains take turns with 1 group",
+        "vm1: Its turn is over",
+        "vm2: Now counted: vCPU 0, 1",
+        "vm1: 'vm1' is not counted now",
+    )
+    assert found.done == ["vm3: Now counted: vCPU 0"]
+    assert (found.waiting, found.errors, found.failed) == ({}, [], False)
+    assert not found.idle
+
+
+@pytest.mark.parametrize("failure", [WAITING, errors.RmidsInLimbo("Not yet"), errors.RmidsExhausted("None")])
+def test_to_wait_for_an_rmid_is_no_failure_of_one_that_takes_turns(tmp_path, failure):
+    found = report_on([turning([of_vm(1, error=failure)], vm1=None)], Kernel(tmp_path))
+    assert (found.waiting, found.errors, found.failed) == ({}, [], False)
+
+
+def test_any_other_failure_of_one_that_takes_turns_is_one(tmp_path):
+    failure = errors.ForeignGroup("Another has it")
+    found = report_on([turning([of_vm(1, error=failure)], vm1=5.0)], Kernel(tmp_path))
+    assert (found.errors, found.failed) == (["vm1: Another has it"], True)
+    assert found.turns == ("1 domains take turns with 1 group",)
+
+
+def test_that_turns_are_taken_is_said_once_and_nothing_of_each_turn(say):
+    first = report()._replace(turns=("2 domains take turns", "vm1: Its turn is over"))
+    assert say(first).turns == ("2 domains take turns",)
+    for line in ("vm1: Now counted", "vm2: Its turn is over"):
+        assert say(report()._replace(turns=("3 domains take turns", line))).turns == ()
+
+
+def test_that_turns_are_taken_again_is_said_again(say):
+    for _time in range(2):
+        assert say(report()._replace(turns=("2 domains take turns",))).turns == ("2 domains take turns",)
+        assert say(report()).turns == ()
+
+
+def test_turns_hide_no_other_news(say):
+    one = report(WAITS, ["A warning"], ["vm2: fails"])._replace(turns=("2 domains take turns",))
+    assert say(one) == one
+    assert say(one._replace(errors=["vm3: fails"])).errors == ["vm3: fails"]
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

@@ -163,6 +163,22 @@ def test_as_long_as_what_was_given_up_is_in_limbo_no_more_than_half_is_given_up(
     assert leaving(4) == set()
 
 
+def test_who_has_just_made_room_does_not_end_the_turn_of_another_that_is_over_too():
+    snapshot = host(vm(1), vm(2), vm(3), members=holding(1, 3), num_rmids=3)
+    assert counted(snapshot, queue(vm1=900.0, vm2=(999.0,), vm3=998.0))[0] == {"vm1", "vm3"}
+    assert counted(snapshot, queue(vm1=900.0, vm2=(945.0,), vm3=998.0))[0] == {"vm2", "vm3"}
+
+
+def test_one_that_has_just_come_need_not_wait_where_a_turn_is_over():
+    snapshot = host(vm(1), vm(2), members=holding(1), num_rmids=2)
+    assert counted(snapshot, queue(vm1=900.0))[0] == {"vm2"}
+
+
+def test_a_group_that_nobody_has_is_not_kept_from_one_that_has_just_made_room():
+    snapshot = host(vm(1), vm(2), members=holding(1), num_rmids=3)
+    assert counted(snapshot, queue(vm1=900.0, vm2=(999.0,))) == ({"vm1", "vm2"}, {})
+
+
 def test_a_turn_that_was_cut_short_counts_for_nothing():
     assert ended(Turn(990.0, 500.0), queue()) == Turn(None, 500.0)
     assert ended(Turn(900.0, 500.0), queue()) == Turn(None, NOW)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file in which earlier looks at a host's domains are kept, until the host boots."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ..errors import LockTimeout, PolicyDamaged
+from ..judge.history import History, Look
+from ..wish.store import locked, read_json, write_json
+
+MEMORY = "/run/kvmops-resctrl/usage.json"
+
+
+def read(path: str, keep: bool) -> tuple[dict[str, History], list[str]]:
+    """What is known of the domains, by UUID, and warnings.
+
+    A damaged file is as good as none; with `keep` it is set aside. Raises NotRoot.
+    """
+    try:
+        return read_json(path, _parse) or {}, []
+    except PolicyDamaged as exc:
+        what = "No domain has a history"
+        if keep:
+            with contextlib.suppress(OSError):
+                os.replace(path, f"{path}.damaged")
+                what = f"It was set aside as {path}.damaged, and the history of all domains begins anew"
+        return {}, [f"{exc.message}. {what}"]
+
+
+def note(path: str, histories: t.Mapping[str, History]) -> None:
+    """Keep it for the next time. Where nothing can be kept, that is no failure."""
+    directory = os.path.dirname(path)
+    with contextlib.suppress(OSError, LockTimeout):
+        os.makedirs(directory, 0o755, exist_ok=True)
+        with locked(directory):
+            write_json(path, {uuid: _plain(history) for uuid, history in histories.items()})
+
+
+def _plain(history: History) -> dict[str, t.Any]:
+    looks = [[look.at, dict(look.moved), dict(look.held), look.partial, sorted(look.found)] for look in history.looks]
+    return {"identity": history.identity, "looks": looks}
+
+
+def _parse(content: t.Any) -> dict[str, History]:  # noqa: ANN401  # what a file holds
+    try:
+        return {
+            str(uuid): History(str(one["identity"]), tuple(_look(*look) for look in one["looks"]))
+            for uuid, one in content.items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise ValueError(f"it holds something else ({type(exc).__name__})") from exc
+
+
+def _look(at: float, moved: t.Any, held: t.Any, partial: bool, found: t.Iterable[str]) -> Look:  # noqa: ANN401  # as above
+    return Look(float(at), _numbers(moved), _numbers(held), bool(partial), frozenset(map(str, found)))
+
+
+def _numbers(content: t.Any) -> dict[str, float]:  # noqa: ANN401  # as above
+    return {str(key): float(number) for key, number in content.items()}
