@@ -93,7 +93,7 @@ def play(host, tmp_path):
     }
 
     def run(python, playbook, *arguments):
-        ansible = [str(_controller()), "-m", "ansible", "playbook", "--inventory", "localhost,", "--connection", "local"]
+        ansible = [str(_controller()), "-m", "ansible", "playbook", "--inventory=localhost,", "--connection=local"]
         argv = ["env", f"--chdir={home}", *ansible, "--extra-vars", f"ansible_python_interpreter={python}", *arguments]
         done = subprocess.run(
             host.domains.argv([*argv, str(playbook)]),

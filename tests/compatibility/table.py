@@ -2,8 +2,8 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""table.py record: keeps what tests/compatibility/run has left in .work/compatibility as recorded.json. What is recorded
-of an ansible-core is replaced by what was run on it, and nothing else.
+"""table.py record: keeps what tests/compatibility/run has left in .work/compatibility as recorded.json. What is
+recorded of an ansible-core is replaced by what was run on it, and nothing else.
 
 table.py: prints docs/compatibility.md by what is recorded.
 """
@@ -21,8 +21,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 RECORDED = HERE / "recorded.json"
 RESULTS = HERE.parents[1] / ".work" / "compatibility"
 
-# {"core": "2.16.19", "day": "2026-11-27", "sanity": tests, 0 if any failed, None if not run, "modules": [passed, not passed],
-#  "controllers": ["3.10.13", ...], "managed": {"3.8.18": {"libvirt-python": "11.10.0", "passed": True}}}
+# {"core": "2.16.19", "day": "2026-11-27", "sanity": tests, 0 if any failed, None if not run,
+#  "modules": [passed, not passed], "controllers": {"3.10.13": whether all passed},
+#  "managed": {"3.8.18 11.10.0": whether all passed, of a Python and its libvirt-python}}
 Run = dict[str, t.Any]
 
 _PAGE = """\
@@ -33,11 +34,11 @@ _PAGE = """\
 
 # Compatibility
 
-The collection runs on ansible-core 2.16 and newer. Managed hosts need Python 3.8 or newer, as far as the ansible-core that you use supports it. [What a version promises](versions.md)
-says how long that stays so.
+The collection runs on ansible-core 2.16 and newer. Managed hosts need Python 3.8 or newer, as far as the ansible-core
+that you use supports it. [What a version promises](versions.md) says how long that stays so.
 
-The tables are made from runs of `make compatibility`: see there which tests these are. A cell is empty where that ansible-core does not support that Python. ✓: all of them
-passed; ✗: one or more did not.
+The tables are made from runs of `make compatibility`. ✓: all tests passed, and how many; ✗: one or more did not. A cell
+is empty where that ansible-core does not support that Python.
 
 ## ansible-core and the controller's Python
 
@@ -53,8 +54,8 @@ Every module, a filter and the playbook `report`, from each controller above:
 | --- | --- | {rules} |
 {pythons}
 
-Python {own} is the machine's own, with the distribution's libvirt-python; the others have one of PyPI. The library and the agent's command are also tested alone on each of these
-Pythons (`make unit`).
+Python {own} with libvirt-python {library} is the distribution's; the others have a libvirt-python of PyPI. The library
+and the agent's command are also tested alone on each of these Pythons (`make unit`).
 
 ## libvirt, QEMU, systemd and the kernel
 
@@ -63,9 +64,11 @@ Pythons (`make unit`).
 | libvirt, QEMU, systemd | Debian 12: 9.0, 7.2, 252 | `make integration molecule` |
 | | Debian 13 and sid: as `tests/lab/lab root trixie` and `sid` print them | `make test-releases` |
 | the kernel's resctrl | Linux 6.1, 6.12 and 7.3 in guests: [rule by rule](conformance.md) | `make test-kernel` |
-| the installed archive, first steps, upgrade, removal | Debian 12, and 13 with `KVMOPS_LAB_RELEASE=trixie` | `make test-installed` |
+| the installed archive: first steps, upgrade, removal | Debian 12, and 13 with `KVMOPS_LAB_RELEASE=trixie` | \
+`make test-installed` |
 
-The hosts of these tests have an emulator of resctrl, and the guests have a processor whose RDT registers are a model. Values were never read from RDT hardware by these tests.
+The hosts of these tests have an emulator of resctrl, and the guests have a processor whose RDT registers are a model.
+Values were never read from RDT hardware by these tests.
 """
 
 
@@ -107,8 +110,8 @@ def _run(label: str) -> Run:
             found = re.search(r"\[(\S+) with libvirt-python (\S+)\]", case.get("name", ""))
             if found is None:
                 raise SystemExit(f"{path}: {case.get('name')} is about no Python")
-            one = run["managed"].setdefault(found[1], {"libvirt-python": found[2], "passed": True})
-            one["passed"] &= len(case) == 0
+            pair = f"{found[1]} {found[2]}"
+            run["managed"][pair] = run["managed"].get(pair, True) and len(case) == 0
     return run
 
 
@@ -143,22 +146,20 @@ def _core_row(run: Run) -> str:
 def page() -> str:
     """docs/compatibility.md."""
     runs = _recorded()
-    managed = sorted(
-        {(python, one["libvirt-python"]) for run in runs for python, one in run["managed"].items()},
-        key=lambda one: _numbers(one[0]),
-    )
+    pairs = sorted({pair for run in runs for pair in run["managed"]}, key=_numbers)
     rows = []
-    for python, library in managed:
-        marks = (_mark(run["managed"][python]["passed"]) if python in run["managed"] else "" for run in runs)
-        rows.append(f"| {python} | {library} | {' | '.join(marks)} |")
-    # Nobody puts an older one on PyPI into a list of pins
-    own = min(managed, key=lambda one: _numbers(one[1]))[0]
+    for pair in pairs:
+        marks = (_mark(run["managed"][pair]) if pair in run["managed"] else "" for run in runs)
+        rows.append(f"| {' | '.join(pair.split())} | {' | '.join(marks)} |")
+    # The distribution's is older than any that is pinned
+    own, library = min((pair.split() for pair in pairs), key=lambda pair: _numbers(pair[1]))
     return _PAGE.format(
         cores="\n".join(map(_core_row, runs)),
         versions=" | ".join(f"ansible-core {run['core']}" for run in runs),
         rules=" | ".join("---" for _run in runs),
         pythons="\n".join(rows),
         own=own,
+        library=library,
     )
 
 

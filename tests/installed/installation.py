@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import shlex
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -85,7 +84,7 @@ def make_environment(directory: pathlib.Path) -> None:
     python = pathlib.Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     subprocess.run([python, "-m", "venv", directory], check=True)
     constraint = ROOT / "tests" / "requirements" / "dev.txt"
-    pip = [directory / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(directory / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, f"--constraint={constraint}", "ansible-core"], check=True)
 
 
@@ -100,12 +99,12 @@ def build_older(directory: pathlib.Path) -> pathlib.Path:
     """The archive of OLDER. Git must have it: a shallow clone does not do."""
     tree = directory / "tree"
     packed = directory / "tree.tar"
-    git = ["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "archive", "--format=tar", f"--output={packed}", OLDER]
-    subprocess.run(git, check=True)
+    git = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "archive", "--format=tar", f"--output={packed}"]
+    subprocess.run([*git, OLDER], check=True)
     with tarfile.open(packed) as file:
         file.extractall(tree, filter="data")
-    galaxy = [shutil.which("ansible-galaxy", path=str(pathlib.Path(sys.executable).parent)) or "ansible-galaxy"]
-    command = [*galaxy, "collection", "build", f"--output-path={directory}", str(tree)]
+    galaxy = str(pathlib.Path(sys.executable).with_name("ansible-galaxy"))
+    command = [galaxy, "collection", "build", f"--output-path={directory}", str(tree)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C.UTF-8"})
     (archive,) = directory.glob("kvmops-resctrl-*.tar.gz")
     return archive
