@@ -10,7 +10,7 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases test-ansible test-installed compatibility checklist molecule fleet fleet-down test bench demo build lock clean
+.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases test-ansible test-installed test-rulebook compatibility checklist molecule fleet fleet-down test bench demo build lock clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ compatibility: test-ansible  ## The same, and write what came of it into docs/co
 
 checklist: deps  ## Tick the requirements of the Ansible community package
 	@tests/ci/checklist.py
+
+test-rulebook: deps  ## The rulebook with ansible-rulebook and Alertmanager (root; installs a Java runtime)
+	@tests/rulebook/run
 
 molecule: deps  ## The roles and playbooks on the lab's hosts, over SSH (root)
 	@extensions/molecule/run

@@ -9,7 +9,7 @@
 # shellcheck source=tests/ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-wanted='^(CHANGELOG\.md|COPYING|README\.md|FILES\.json|MANIFEST\.json|changelogs|docs|meta|playbooks|plugins|roles)$'
+wanted='^(CHANGELOG\.md|COPYING|README\.md|FILES\.json|MANIFEST\.json|changelogs|docs|extensions|meta|playbooks|plugins|roles)$'
 
 dist=$(realpath --canonicalize-missing "${1:-$work/dist}")
 tree=$(mktemp --directory)

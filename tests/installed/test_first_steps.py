@@ -33,7 +33,8 @@ def test_no_link_was_installed_and_nothing_that_tests_need(installed):
     inside = list(installed.collection.rglob("*"))
     assert not [path for path in inside if path.is_symlink()]
     names = {path.name for path in installed.collection.iterdir()}
-    assert not names & {"tests", "extensions", ".git", "Makefile", "pyproject.toml"}
+    assert not names & {"tests", ".git", "Makefile", "pyproject.toml"}
+    assert not (installed.collection / "extensions/molecule").exists()
 
 
 def commands(page):

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,12 +91,12 @@ def test_of_a_domain_that_was_not_asked_for_nothing_is_taken():
 
 
 def test_where_groups_need_no_counters_there_is_nothing_to_do():
-    assert counter_steps(dataclasses.replace(monitored(1, free={}), bandwidth=None), wishes(vm1=WANTED)) == []
+    assert counter_steps(monitored(1, free={})._replace(bandwidth=None), wishes(vm1=WANTED)) == []
 
 
 def test_a_new_group_gets_what_is_left_and_a_wish_corrects_that_in_the_same_plan():
     snapshot = monitored(1, free={0: 2}, assigned={})
-    snapshot = dataclasses.replace(snapshot, running=(vm(1), vm(2)))
+    snapshot = snapshot._replace(running=(vm(1), vm(2)))
     planned = plan(snapshot, wishes(vm1=WANTED, vm2=ANY))
     assert [step.kind for step in planned.operations if step.kind in (COUNT, UNCOUNT)] == [UNCOUNT] * 2 + [COUNT] * 2
     assert counted_after(snapshot, planned) == {ours(1): 2, ours(2): 0}

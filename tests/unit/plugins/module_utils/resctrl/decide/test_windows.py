@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -316,7 +314,7 @@ def test_where_each_has_its_counters_there_are_no_turns():
 
 
 def test_on_a_host_where_each_group_counts_bandwidth_there_are_no_counters_to_share():
-    assert settle({}, dataclasses.replace(sharing(), bandwidth=None), wishes(), {}, 100.0) == {}
+    assert settle({}, sharing()._replace(bandwidth=None), wishes(), {}, 100.0) == {}
 
 
 def test_how_many_take_turns_is_told_in_words():
