@@ -15,7 +15,8 @@ description:
     proposal to libvirt of 2018 would have shown.
   - On hosts whose CPUs have telemetry of packages (Intel, from kernel 7.0 on), the energy that the cores use for a
     domain and how they spend their cycles are returned too. The page
-    U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/docsite/rst/values.rst) says what each value contains.
+    U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/docsite/rst/values.rst)
+    says what each value contains.
   - A value that the hardware did not give is null and comes with a reason. It is never 0, and never hides another
     value.
   - The module is also known as M(kvmops.resctrl.resctrl_facts), and can be one of C(ansible_facts_modules).

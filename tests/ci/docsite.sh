@@ -21,7 +21,10 @@ reference() {
     chmod 755 "$site/docs/pages"
     cp -r docs/dashboards docs/images "$site/docs/"
     antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --no-add-antsibull-docs-version \
-        --dest-dir "$site/docs/pages" kvmops.resctrl
+        --no-breadcrumbs --dest-dir "$site/docs/pages" kvmops.resctrl
+    # The theme has a table of contents beside each page
+    sed --in-place '/^\.\. contents::/,/^$/d' "$site"/docs/pages/*.rst
+    python tests/docsite/index.py "$site/docs/pages"
 }
 
 pages() {

@@ -11,7 +11,7 @@ import zlib
 
 project = "kvmops.resctrl"
 author = "the kvmops.resctrl authors"
-copyright = "2026 the kvmops.resctrl authors"
+project_copyright = "2026 the kvmops.resctrl authors"
 html_title = "kvmops.resctrl"
 
 extensions = ["sphinx.ext.intersphinx", "sphinx_antsibull_ext"]
@@ -20,10 +20,11 @@ highlight_language = "text"
 
 # The only pages of Ansible's own documentation to which those that antsibull-docs makes refer. Sphinx would ask the
 # network for a list of all of them.
+_BUILTIN = "collections/ansible/builtin"
 _ANSIBLE = {
-    "ansible_collections.ansible.builtin.human_readable_filter": "collections/ansible/builtin/human_readable_filter.html",
+    "ansible_collections.ansible.builtin.human_readable_filter": f"{_BUILTIN}/human_readable_filter.html",
     "ansible_collections.ansible.builtin.validate_argument_spec_module": (
-        "collections/ansible/builtin/validate_argument_spec_module.html"
+        f"{_BUILTIN}/validate_argument_spec_module.html"
     ),
     "ansible_configuration_settings": "reference_appendices/config.html#ansible-configuration-settings",
     "common_return_values": "reference_appendices/common_return_values.html#common-return-values",

@@ -78,10 +78,10 @@ def drawing() -> str:
         parts += [_arrow(top)]
         top += _GAP
         width = (_WIDTH - 2 * _EDGE - _GAP * (len(floor) - 1)) // len(floor)
-        lines = {wing: textwrap.wrap(" · ".join(rooms(wing)), (width - 24) // 7) for wing in floor}
+        lines = {wing: textwrap.wrap(" · ".join(rooms(wing)), (width - 28) * 10 // 66) for wing in floor}
         height = 54 + _LINE * max(len(one) for one in lines.values())
         for place, wing in enumerate(floor):
-            parts += _wing(_EDGE + place * (width + _GAP), top, width, height, wing, lines[wing])
+            parts += _wing((_EDGE + place * (width + _GAP), top, width, height), wing, lines[wing])
         top += height
     parts += [_arrow(top)]
     bar, top = _bar(top + _GAP, _WORLD)
@@ -90,7 +90,8 @@ def drawing() -> str:
 
 def _head(height: int) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="DejaVu Sans, sans-serif">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+        'font-family="DejaVu Sans, sans-serif">\n'
         "<title>The wings of the library</title>\n"
         '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">'
         '<path d="M0 0 10 5 0 10z" fill="#5b6675"/></marker></defs>\n'
@@ -106,11 +107,12 @@ def _bar(top: int, words: str) -> tuple[list[str], int]:
     ], top + 40
 
 
-def _wing(left: int, top: int, width: int, height: int, wing: str, lines: list[str]) -> list[str]:
+def _wing(box: tuple[int, int, int, int], wing: str, lines: list[str]) -> list[str]:
+    left, top, width, height = box
     return [
         f'<rect x="{left}" y="{top}" width="{width}" height="{height}" rx="6" fill="#f3f7fc" stroke="#2f6db3"/>',
         _text(left + 14, top + 26, wing, 'font-weight="bold" fill="#174a84"', 16),
-        _text(left + 24 + 11 * len(wing), top + 26, QUESTIONS[wing], 'fill="#1d2733"', 13),
+        _text(left + 34 + 11 * len(wing), top + 26, QUESTIONS[wing], 'fill="#1d2733"', 13),
         *(_text(left + 14, top + 52 + _LINE * number, line, 'fill="#5b6675"', 12) for number, line in enumerate(lines)),
     ]
 

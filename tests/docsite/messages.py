@@ -175,7 +175,7 @@ def _texts(node: ast.expr, scopes: list[list[ast.stmt]]) -> Iterator[str]:
 
 
 def _assigned(use: ast.Name, scopes: list[list[ast.stmt]]) -> list[str]:
-    """The texts that a name stands for where it is used: by the last assignment above in the function, or in the file."""
+    """The texts that a name stands for where it is used, by the last assignment above in the function or the file."""
     for scope in scopes:
         values = [
             node.value
