@@ -411,6 +411,8 @@ def test_two_domains_take_turns_with_one_rmid_and_what_was_measured_is_told_with
         0,
         True,
     )
+    # That all RMIDs are in use is as it should be
+    assert hv.info()["host"]["problems"] == []
     wait_until(lambda: counted() == ["vm4"], "the turn of vm4")
     waiting = json.loads(agent("stats", "vm3", "--json")[1])["vm3"]
     assert (waiting["cmt"], waiting["reason"]) == (None, "waiting")

@@ -10,7 +10,7 @@ import re
 import subprocess
 
 import pytest
-from command import screen, verbs
+from command import verbs
 from command.arguments import VERSION, parser
 from command.main import main
 
@@ -41,7 +41,7 @@ VERBS = {name: options_of(one) for name, one in verbs_of(parser()).items()}
     [
         ("status", verbs.status),
         ("stats", verbs.stats),
-        ("top", screen.top),
+        ("top", verbs.top),
         ("why", verbs.why),
         ("enable vm3", verbs.enable),
         ("disable vm3", verbs.disable),

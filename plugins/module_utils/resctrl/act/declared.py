@@ -14,7 +14,10 @@ from ..wish.place import DIRECTORY
 
 if t.TYPE_CHECKING:
     from ..decide.outcome import Outcome
+    from ..decide.snapshot import Snapshot
     from ..decide.status import DomainStatus
+    from ..decide.wish import Wishes
+    from ..kernel.groups import Group
     from ..observe.host import Host
     from ..wish.policy import Policy
 
@@ -41,6 +44,7 @@ class Declared(t.NamedTuple):
     default.  `switch`: enabled or disabled where it was switched persistently, else None.
     `condition`: counted, waiting (for an RMID, or its turn), failing, starting, pending (the next run of the agent sees
     to it), unmonitored or off; `why`: the reason for waiting and failing, else "".
+    `takes_turns`: what it waits for is its turn.
     """
 
     state: str
@@ -49,6 +53,7 @@ class Declared(t.NamedTuple):
     priority: int
     condition: str
     why: str
+    takes_turns: bool = False
 
     @property
     def is_said(self) -> bool:
@@ -93,8 +98,7 @@ def declarations(
         # Where another's turn is over the next run of the agent may see to it
         next_one = errors.WaitsForTurn("It is not counted now", hint="Its turn comes next")
         waiting = {uuid: next_one for uuid, notes in noted.of.items() if notes.waits}
-    selected = [Selected(one.name, one, by_name=False) for one in outcome.known if one.uuid in wishes.of]
-    snapshot = host.look(selected, outcome.known, wishes.whole)
+    snapshot = _snapshot(host, outcome, wishes)
     missing = missing_monitoring(host.resctrl)
     failures = dict.fromkeys(wishes.of, missing) if missing else plan(snapshot, wishes).failures
     unseen = {uuid: why for uuid, why in snapshot.absent.items() if isinstance(why, errors.DomainUnseen)}
@@ -102,6 +106,27 @@ def declarations(
     return {
         status.domain.uuid: _declared(policy, status, failures.get(status.domain.uuid)) for status in outcome.statuses
     }
+
+
+def _snapshot(host: Host, outcome: Outcome, wishes: Wishes) -> Snapshot:
+    """What the agent would see: its look is at those domains that something is wished of. Raises Unreadable.
+
+    What the query saw is enough where that was every domain, and of none every thread is in question.
+    """
+    seen, active = outcome.after, {one.uuid for one in outcome.known if one.active}
+    if wishes.whole or not active <= {one.domain.uuid for one in seen.running} | seen.absent.keys():
+        selected = [Selected(one.name, one, by_name=False) for one in outcome.known if one.uuid in wishes.of]
+        return host.look(selected, outcome.known, wishes.whole)
+
+    def judged(groups: frozenset[Group]) -> frozenset[Group]:
+        return frozenset(group for group in groups if group.uuid in wishes.of or group.uuid not in active)
+
+    return seen._replace(
+        running=tuple(one for one in seen.running if one.domain.uuid in wishes.of),
+        absent={uuid: why for uuid, why in seen.absent.items() if uuid in wishes.of},
+        stale=judged(seen.stale),
+        unjudged=judged(seen.unjudged),
+    )
 
 
 def _declared(policy: Policy, status: DomainStatus, failure: errors.ResctrlError | None) -> Declared:
@@ -116,6 +141,7 @@ def _declared(policy: Policy, status: DomainStatus, failure: errors.ResctrlError
         rule.priority if rule else 0,
         condition,
         str(failure) if failure and condition in (WAITING, FAILING) else "",
+        condition == WAITING and isinstance(failure, errors.WaitsForTurn),
     )
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 import typing as t
 
@@ -96,6 +95,7 @@ class Enforcement:
             after, failures = self._predict() if check else self._converge()
             if self.turns and not check:
                 self.turns.settle(after, self.wishes, failures)
+                self.wishes = self.wishes._replace(turns=self.turns.queue())
         failures = {**failures, **self.refused, **self._absences(after)}
         results = self._results(after, failures)
         removed = {step.group for step in self.done if step.kind == REMOVE}
@@ -194,7 +194,7 @@ class Enforcement:
         """What there is, and what is to be done for those for whom the kernel has not refused it."""
         snapshot = self._snapshot()
         able = tuple(one for one in snapshot.running if one.domain.uuid not in self.refused)
-        planned = plan(dataclasses.replace(snapshot, running=able), self.wishes)
+        planned = plan(snapshot._replace(running=able), self.wishes)
         steps = tuple(step for step in planned.operations if step.uuid not in self.refused)
         return snapshot, Plan(steps, planned.failures)
 

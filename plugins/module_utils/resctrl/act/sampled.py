@@ -56,8 +56,10 @@ def _with_turn(one: Statistics, noted: Noted) -> Statistics:
 
 
 def _believed(sample: Sample, notes: Notes, noted: Noted) -> Sample:
-    if notes.waits and sample.reason == NOT_ENABLED:
-        return sample._replace(reason=WAITING)
+    # It may have been its turn, or become so, while it was looked at
+    lost = notes.waits and not any(part.places for part in sample.parts.values())
+    if lost or (notes.group and sample.reason == NOT_ENABLED):
+        return sample._replace(parts={}, reason=WAITING)
     if notes.is_warm(sample.seconds, noted.settings):
         return sample
     from ..decide.windows import without_occupancy

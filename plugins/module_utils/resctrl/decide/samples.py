@@ -78,6 +78,8 @@ class Sample(t.NamedTuple):
 def outermost(groups: t.Iterable[Group]) -> list[Group]:
     """The groups to add up: a CTRL_MON group's counters include those of its MON groups, so these are left out."""
     every = set(groups)
+    if len(every) == 1:
+        return list(every)
     return sorted(group for group in every if not group.mon or group.parent not in every)
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from .planning import ASSIGN, COUNT, CREATE, REMOVE, UNCOUNT, Operation
@@ -33,8 +32,7 @@ def simulate(snapshot: Snapshot, operations: t.Iterable[Operation]) -> Snapshot:
                 members[previous] = members[previous] - {step.tid}
             members[step.group] = members[step.group] | {step.tid}
             location[step.tid] = step.group
-    return dataclasses.replace(
-        snapshot,
+    return snapshot._replace(
         location=location,
         groups=frozenset(groups),
         members=members,

@@ -23,7 +23,7 @@ from .events import (
     parse_value,
     told,
 )
-from .files import read_text
+from .files import read_piece
 from .groups import ROOT
 
 if t.TYPE_CHECKING:
@@ -32,34 +32,44 @@ if t.TYPE_CHECKING:
 
 _DIRECTORY = re.compile(f"mon_({L3}|{PACKAGE})_([0-9]+)")
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
+# Longer than any number, and than any word for why there is none
+_LONGEST = 512
+_IS_GONE, _UNSUPPORTED = Value(None, GONE), Value(None, UNSUPPORTED)
 
 
-def read_counter(directory: str, event: str) -> Value:
-    """The value of an event in a directory of mon_data. Never raises.
+def read_counter(path: str) -> Value:
+    """The value in a file of mon_data, with three system calls. Never raises.
 
     Only ENOENT and ENODEV say that it went away. Any other errno is an error of the counter.
     """
     try:
-        return parse_value(read_text(f"{directory}/{event}"))
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            text = os.read(descriptor, _LONGEST)
+        finally:
+            os.close(descriptor)
     except OSError as exc:
-        return Value(None, GONE if exc.errno in _GONE else ERROR)
+        return _IS_GONE if exc.errno in _GONE else Value(None, ERROR)
+    # As nearly always, and told in no time
+    return Value(int(text)) if text[:-1].isdigit() else parse_value(text.decode("utf-8", "surrogateescape"))
 
 
-def _read_settled(resctrl: Resctrl, directory: str, event: str) -> Value:
-    """The same, but on Arm a 0 is read again once.
+def _read_settled(path: str) -> Value:
+    """The same on Arm, where a 0 is read again once.
 
     There a file also reads 0 if the hardware was not ready: the driver waits for as long as the firmware says, tries
     again, and gives up with EBUSY, for which there is no word (mpam_msmon_read(), rdtgroup_mondata_show(); Linux 7.3).
     The monitor stays as it was set up, so that a second read mostly finds it ready. A 0 that is read twice is believed:
     that the kernel could tell it from a true one is nowhere to be seen.
     """
-    value = read_counter(directory, event)
-    return read_counter(directory, event) if value.number == 0 and resctrl.is_arm else value
+    value = read_counter(path)
+    return read_counter(path) if value.number == 0 else value
 
 
 def cache_directories(resctrl: Resctrl, group: Group = ROOT) -> dict[int, str]:
     """L3 cache id -> its directory in `group`, in the order of the ids; empty where they cannot be listed."""
-    return {place.id: path for place, path in _directories_if_any(resctrl, group).items() if place.resource == L3}
+    names = _directories_if_any(resctrl, group)
+    return {place.id: resctrl.path(group, "mon_data", name) for place, name in names.items() if place.resource == L3}
 
 
 def _directories_if_any(resctrl: Resctrl, group: Group) -> dict[Place, str]:
@@ -70,10 +80,10 @@ def _directories_if_any(resctrl: Resctrl, group: Group) -> dict[Place, str]:
 
 
 def _directories(resctrl: Resctrl, group: Group) -> dict[Place, str]:
-    """Cache or package -> its directory in `group`, in their order; empty where the group is gone. Raises OSError.
+    """Cache or package -> the name of its directory in mon_data, in their order; empty where the group is gone.
 
     Ids are sparse, come and go with CPU hot-plug and are zero-padded (mon_L3_08 is 8, not a bad octal number).
-    Directories of other resources are not read.
+    Directories of other resources are left out. Raises OSError.
     """
     try:
         names = os.listdir(resctrl.path(group, "mon_data"))
@@ -82,22 +92,7 @@ def _directories(resctrl: Resctrl, group: Group) -> dict[Place, str]:
             raise
         names = []
     matches = [(name, _DIRECTORY.fullmatch(name)) for name in names]
-    found = {
-        Place(match.group(1), int(match.group(2), 10)): resctrl.path(group, "mon_data", name)
-        for name, match in matches
-        if match
-    }
-    return dict(sorted(found.items()))
-
-
-def place_generations(resctrl: Resctrl) -> dict[Place, str]:
-    """Cache or package -> what changes when its counters begin anew, because its CPUs went offline and came back.
-
-    The kernel makes the directories of such a cache, and of such a sub-NUMA node (mon_sub_L3_NN), anew in every group:
-    the root's are looked at for all groups. A package may go on from where it was. Nothing here tells, so it is treated
-    like a cache.
-    """
-    return {place: _generation(path) for place, path in _directories_if_any(resctrl, ROOT).items()}
+    return dict(sorted((Place(match.group(1), int(match.group(2), 10)), name) for name, match in matches if match))
 
 
 def _generation(directory: str) -> str:
@@ -109,28 +104,70 @@ def _generation(directory: str) -> str:
     return " ".join(map(str, numbers))
 
 
+class Reader:
+    """Reads the counters of many groups at one moment, each with an open, a read and a close.
+
+    `events`: those that the host has.  `assignable`: whether groups need bandwidth counters to count bandwidth.
+    The kernel makes the same directories in every group (mkdir_mondata_all(), fs/resctrl/rdtgroup.c): they are listed
+    once, in the root, and again only in a group that lacks one of them.
+    """
+
+    def __init__(self, resctrl: Resctrl, events: t.Sequence[Event], assignable: bool = False) -> None:
+        self._resctrl = resctrl
+        self._assignable = assignable
+        self._read_counter = _read_settled if resctrl.is_arm else read_counter
+        self._names = _directories_if_any(resctrl, ROOT)
+        # Resource -> the name of each event that is told, and whether the host has it
+        self._events = {
+            resource: [(event.name, event in events) for event in told(events) if event.resource == resource]
+            for resource in (L3, PACKAGE)
+        }
+        self._files = self._files_of(self._names)
+
+    def generations(self) -> dict[Place, str]:
+        """Cache or package -> what changes when its counters begin anew, because its CPUs went offline and came back.
+
+        The kernel makes the directories of such a cache, and of such a sub-NUMA node (mon_sub_L3_NN), anew in every
+        group: the root's are looked at for all groups. A package may go on from where it was. Nothing here tells, so it
+        is treated like a cache.
+        """
+        return {place: _generation(self._resctrl.path(ROOT, "mon_data", name)) for place, name in self._names.items()}
+
+    def read(self, group: Group) -> dict[Place, Values]:
+        """Cache or package -> event -> its value; empty if the group is gone.
+
+        With assignable counters, a CTRL_MON group without one of its own reads the number of a MON group below it,
+        which says nothing about its own threads (kernel 7.3): its assignments tell.
+        Raises OSError if the places of a group that is there cannot be listed.
+        """
+        values = self._read(group, self._files)
+        if not values or any(_IS_GONE in found.values() for found in values.values()):
+            values = self._read(group, self._files_of(_directories(self._resctrl, group)))
+        if self._assignable and not group.mon:
+            _doubt(values, assignments(self._resctrl, group))
+        return values
+
+    def _files_of(self, names: t.Mapping[Place, str]) -> dict[Place, dict[str, str]]:
+        """Place -> event -> its file, relative to a group; "" of one that the host does not have."""
+        found: dict[Place, dict[str, str]] = {}
+        for place, name in names.items():
+            events = self._events[place.resource]
+            found[place] = {event: f"/mon_data/{name}/{event}" if there else "" for event, there in events}
+        return found
+
+    def _read(self, group: Group, files: t.Mapping[Place, t.Mapping[str, str]]) -> dict[Place, Values]:
+        directory, read = self._resctrl.path(group), self._read_counter
+        return {
+            place: {event: read(directory + file) if file else _UNSUPPORTED for event, file in events.items()}
+            for place, events in files.items()
+        }
+
+
 def read_group(
     resctrl: Resctrl, group: Group, events: t.Sequence[Event], assignable: bool = False
 ) -> dict[Place, Values]:
-    """Cache or package -> event -> its value; empty if the group is gone. `events`: those that the host has.
-
-    With `assignable` counters, a CTRL_MON group without one of its own reads the number of a MON group below it, which
-    says nothing about its own threads (kernel 7.3): its assignments tell.
-    Raises OSError if the places of a group that is there cannot be listed.
-    """
-    of_resource = {
-        resource: [event for event in told(events) if event.resource == resource] for resource in (L3, PACKAGE)
-    }
-    values = {
-        place: {
-            event.name: _read_settled(resctrl, path, event.name) if event in events else Value(None, UNSUPPORTED)
-            for event in of_resource[place.resource]
-        }
-        for place, path in _directories(resctrl, group).items()
-    }
-    if assignable and not group.mon:
-        _doubt(values, assignments(resctrl, group))
-    return values
+    """What one group shows, see Reader.read(). Raises OSError."""
+    return Reader(resctrl, events, assignable).read(group)
 
 
 def _doubt(values: dict[Place, Values], assigned: t.Mapping[str, t.Container[int]]) -> None:
@@ -144,7 +181,7 @@ def _doubt(values: dict[Place, Values], assigned: t.Mapping[str, t.Container[int
 def assignments(resctrl: Resctrl, group: Group) -> dict[str, frozenset[int]]:
     """Event -> the caches on which the group has a counter for it; empty where counters are not assigned."""
     try:
-        return parse_assignments(read_text(resctrl.path(group, "mbm_L3_assignments")))
+        return parse_assignments(read_piece(resctrl.path(group, "mbm_L3_assignments")))
     except OSError:
         return {}
 

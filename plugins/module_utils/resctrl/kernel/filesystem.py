@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from .. import errors
-from .files import read_if_there, read_text
+from .files import read_if_there, read_piece, read_piece_if_there
 from .groups import ROOT, Group, parse_cpus, parse_tasks, parse_thread_groups
 from .mounts import REAL, Mount, parse_mounts
 
@@ -32,7 +32,7 @@ class Resctrl:
 
     def path(self, group: Group, *names: str) -> str:
         """The absolute path of a group, or of a file in it."""
-        return os.path.join(self.root, group.path, *names).rstrip("/")
+        return "/".join(filter(None, (self.root, group.path, *names)))
 
     @functools.cached_property
     def changes(self) -> Changes:
@@ -95,7 +95,7 @@ class Resctrl:
         """A file of a group, None if it or the group is not there. Raises Unreadable."""
         path = self.path(group, name)
         try:
-            return read_text(path)
+            return read_piece(path)
         except OSError as exc:
             _raise_unless_gone(exc, path)
             return None
@@ -132,19 +132,22 @@ class Resctrl:
 
     def cpus_text(self, group: Group) -> str:
         """The same as the kernel prints it, such as 0-3,8."""
-        return read_if_there(self.path(group, "cpus_list")).strip()
+        return read_piece_if_there(self.path(group, "cpus_list")).strip()
 
-    def generation(self, group: Group) -> str | None:
-        """What no other group has, of whatever name, mount or boot (see generation_of_mount); None if it is gone."""
+    def generation(self, group: Group, mount: int | None = None) -> str | None:
+        """What no other group has, of whatever name, mount or boot; None if it is gone.
+
+        `mount`: what generation_of_mount() has just said, where many groups are asked for.
+        """
         try:
-            return f"{self.generation_of_mount()}-{os.stat(self.path(group)).st_ino}"
+            return f"{mount or self.generation_of_mount()}-{os.stat(self.path(group)).st_ino}"
         except OSError:
             return None
 
     def group_of(self, pid: int, tid: int) -> Group | None:
         """The group that the kernel says a thread is in; None where it does not say (before 5.6), or it has ended."""
         try:
-            text = read_text(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups")
+            text = read_piece(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups")
         except OSError:
             return None
         # A directory's name is a str in another way where the locale is not UTF-8

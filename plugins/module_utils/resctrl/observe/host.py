@@ -94,7 +94,7 @@ class Host:
         location = locate(self.resctrl, running, active - absent.keys(), whole, turn=_turn(self._clock()))
         stale, unjudged = self._judge(location, running, absent, active)
         rmids = num_rmids(self.resctrl)
-        mount = self.resctrl.mount
+        mount, driver = self.resctrl.mount, self.source.driver
         return Snapshot(
             running=tuple(running),
             absent=absent,
@@ -105,7 +105,7 @@ class Host:
             unjudged=frozenset(unjudged),
             num_rmids=rmids if most_rmids is None else min(rmids, most_rmids),
             named_rmids=rmids,
-            machines=frozenset(machine_name(domain, self.source.driver) for domain in known if domain.active),
+            machines=frozenset(machine_name(domain, driver) for domain in known if domain.active),
             cpu_groups=groups_of_cpus(self.resctrl, self.source.processes, running, location),
             is_arm=self.resctrl.is_arm,
             rmids_of_each=self._rmids_of_each(),

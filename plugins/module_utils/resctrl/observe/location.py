@@ -8,7 +8,6 @@ are asked for, and `tasks` is read only of groups of ours that may be removed, a
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ..errors import Unreadable
@@ -19,7 +18,6 @@ if t.TYPE_CHECKING:
     from ..kernel.filesystem import Resctrl
 
 
-@dataclasses.dataclass
 class Location:
     """What was found out.
 
@@ -29,13 +27,14 @@ class Location:
     `looked_into`: the group of ours whose turn it was, or None.  `warnings`: sentences.
     """
 
-    groups: list[Group]
-    of: dict[int, Group] = dataclasses.field(default_factory=dict)
-    members: dict[Group, frozenset[int]] = dataclasses.field(default_factory=dict)
-    unread: set[str] = dataclasses.field(default_factory=set)
-    unreadable: set[Group] = dataclasses.field(default_factory=set)
-    looked_into: Group | None = None
-    warnings: list[str] = dataclasses.field(default_factory=list)
+    def __init__(self, groups: list[Group]) -> None:
+        self.groups = groups
+        self.of: dict[int, Group] = {}
+        self.members: dict[Group, frozenset[int]] = {}
+        self.unread: set[str] = set()
+        self.unreadable: set[Group] = set()
+        self.looked_into: Group | None = None
+        self.warnings: list[str] = []
 
 
 def locate(

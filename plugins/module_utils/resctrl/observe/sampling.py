@@ -8,7 +8,7 @@ import typing as t
 
 from ..decide.samples import Part, Sample, outermost
 from ..decide.status import DomainStatus
-from ..kernel.counters import place_generations, read_group
+from ..kernel.counters import Reader
 from ..kernel.events import ERROR, GONE, NOT_ENABLED, UNSUPPORTED
 from ..kernel.groups import ROOT
 from ..kernel.info import ASSIGNABLE, assign_mode, configurations, events
@@ -55,28 +55,38 @@ def whole_host(groups: t.Iterable[Group]) -> DomainStatus:
 def sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sample]:
     """One sample of each domain. Raises Unreadable, see statistics()."""
     # What is the same for all domains
-    empty = Sample({}, {}, events(resctrl), 0.0, "", place_generations(resctrl), configurations(resctrl))
-    assignable = assign_mode(resctrl) == ASSIGNABLE
-    return [_sample(resctrl, status, empty, assignable) for status in statuses]
+    mount, there = resctrl.generation_of_mount(), events(resctrl)
+    reader = Reader(resctrl, there, assign_mode(resctrl) == ASSIGNABLE)
+    empty = Sample({}, {}, there, 0.0, "", reader.generations(), configurations(resctrl))
+    samples = [_sample(resctrl, status, empty, reader, mount) for status in statuses]
+    # What was read while resctrl was mounted anew is of the one mount or of the other
+    return samples if resctrl.generation_of_mount() == mount else [_of_no_generation(one) for one in samples]
 
 
-def _sample(resctrl: Resctrl, status: DomainStatus, empty: Sample, assignable: bool) -> Sample:
+def _sample(resctrl: Resctrl, status: DomainStatus, empty: Sample, reader: Reader, mount: int) -> Sample:
     """Read the counters of a domain's groups. A group's generation is looked up after its counters."""
     seconds = time.monotonic()
     if not status.groups:
         return empty._replace(seconds=seconds, reason=_why_nothing_counts(status, empty.events))
-    parts = {group: _part(resctrl, group, empty.events, assignable) for group in outermost(status.groups)}
-    others = {group: resctrl.generation(group) for group in status.groups if group not in parts}
-    generations = {**others, **{group: part.generation for group, part in parts.items()}}
-    return empty._replace(parts=parts, generations=dict(sorted(generations.items())), seconds=seconds)
+    parts = {group: _part(resctrl, group, reader, mount) for group in outermost(status.groups)}
+    generations = {
+        group: parts[group].generation if group in parts else resctrl.generation(group, mount)
+        for group in sorted(status.groups)
+    }
+    return Sample(parts, generations, empty.events, seconds, "", empty.places, empty.configured)
 
 
-def _part(resctrl: Resctrl, group: Group, there: t.Sequence[Event], assignable: bool) -> Part:
+def _part(resctrl: Resctrl, group: Group, reader: Reader, mount: int) -> Part:
     try:
-        values, reason = read_group(resctrl, group, there, assignable), GONE
+        values, reason = reader.read(group), GONE
     except OSError:
         values, reason = {}, ERROR
-    return Part(values, resctrl.generation(group), reason)
+    return Part(values, resctrl.generation(group, mount), reason)
+
+
+def _of_no_generation(sample: Sample) -> Sample:
+    parts = {group: part._replace(generation=None) for group, part in sample.parts.items()}
+    return sample._replace(parts=parts, generations=dict.fromkeys(sample.generations))
 
 
 def _why_nothing_counts(status: DomainStatus, there: t.Sequence[Event]) -> str:

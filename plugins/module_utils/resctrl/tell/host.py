@@ -117,9 +117,9 @@ def _of_rmids(resctrl: Resctrl, outcome: Outcome, declared: t.Mapping[str, Decla
 
 
 def _someone_lacks_an_rmid(outcome: Outcome, declared: t.Mapping[str, Declared]) -> bool:
-    """Whether a domain waits for an RMID or, where nothing is declared, could use one."""
+    """Whether a domain waits for an RMID, and not only for its turn, or could use one where nothing is declared."""
     if declared:
-        return any(one.condition == "waiting" for one in declared.values())
+        return any(one.condition == "waiting" and not one.takes_turns for one in declared.values())
     return any(one.domain.active and not one.enabled for one in outcome.statuses)
 
 

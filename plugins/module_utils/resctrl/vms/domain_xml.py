@@ -15,6 +15,8 @@ from .domain import CACHETUNE, ENERGYTUNE, MEMORYTUNE
 
 # By precedence: the RFC's word first
 _TUNINGS = (CACHETUNE, MEMORYTUNE, ENERGYTUNE)
+_TAGS = tuple(f"<{tag}".encode() for tag in _TUNINGS)
+_CAPABILITIES_END = b"</qemuCaps>"
 
 
 class Status(t.NamedTuple):
@@ -90,10 +92,18 @@ def parse_domain(content: bytes) -> Status:
         if path[-1] in ("name", "uuid") and _in_domain(path[:-1]):
             found[path[-1]] += data
 
-    _walk(content, start, text)
+    _walk(_without_capabilities(content), start, text)
     if not found["name"] or not found["uuid"]:
         raise ValueError("no <name> and <uuid> in a <domain>")
     return Status(**found, vcpus=vcpus, tuning=parse_tuning(content))
+
+
+def _without_capabilities(content: bytes) -> bytes:
+    """A status file without what QEMU can do: two hundred elements, most of what is before the <domain>."""
+    begin, end = content.find(b"<qemuCaps>"), content.find(_CAPABILITIES_END)
+    if 0 <= begin < end < content.find(b"<domain "):
+        return content[:begin] + content[end + len(_CAPABILITIES_END) :]
+    return content
 
 
 def _in_domain(path: list[str]) -> bool:
@@ -106,7 +116,7 @@ def parse_tuning(content: bytes) -> str | None:
     cachetune wins over memorytune, and both over energytune. libvirt drops an element with neither an allocation nor a
     monitor in it. Most domains have none: the bytes tell.
     """
-    if not any(b"<" + tag.encode() in content for tag in _TUNINGS):
+    if not any(tag in content for tag in _TAGS):
         return None
     tuned: set[str] = set()
 

@@ -37,13 +37,15 @@ class Files(Source):
 
         A status file may be stale, so a domain runs if its process does, if it is starting, or if neither can be seen.
         """
-        defined = {one.uuid: Domain(one.name, one.uuid, active=False) for one in self._parse(self.config)}
-        running = {
-            one.uuid: Domain(one.name, one.uuid, active=True, id=one.id)
-            for one in self._parse(self.state)
-            if self._runs(one)
+        running = {file: one for file, one in self._parse(self.state) if self._runs(one)}
+        # A name is one domain's, so that nothing more is to be learned of one that runs
+        defined = {
+            one.uuid: Domain(one.name, one.uuid, active=False) for _file, one in self._parse(self.config, but=running)
         }
-        return {**defined, **running}.values()
+        return {
+            **defined,
+            **{one.uuid: Domain(one.name, one.uuid, active=True, id=one.id) for one in running.values()},
+        }.values()
 
     def _runs(self, status: Status) -> bool:
         if self.processes.runs(status.pid, status.uuid) or (status.starting and not status.pid):
@@ -51,19 +53,20 @@ class Files(Source):
         # The number may be one of another PID namespace
         return bool(self.processes.with_uuid(status.uuid)) or not self.sees_all()
 
-    def _parse(self, directory: str) -> t.Iterator[Status]:
-        """What the files of a directory say."""
+    def _parse(self, directory: str, but: t.Container[bytes] = ()) -> t.Iterator[tuple[bytes, Status]]:
+        """Name -> what it says, of the files of a directory."""
+        path = os.fsencode(directory)
         try:
-            names = sorted(name for name in os.listdir(os.fsencode(directory)) if name.endswith(b".xml"))
+            names = sorted(name for name in os.listdir(path) if name.endswith(b".xml") and name not in but)
         except OSError:
             return
         for name in names:
             try:
-                status = self.parse_file(os.path.join(os.fsencode(directory), name))
+                status = self.parse_file(os.path.join(path, name))
             except OSError:
                 continue
             if status:
-                yield status
+                yield name, status
 
 
 def changed_at(state: str = STATE_DIRECTORY) -> int:

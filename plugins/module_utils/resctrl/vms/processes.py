@@ -7,7 +7,7 @@ import os
 import re
 import typing as t
 
-from ..kernel.files import read_if_there
+from ..kernel.files import read_if_there, read_piece_if_there
 
 # Names that QEMU gives its vCPU threads if it is told to (-name ...,debug-threads=on)
 _VCPU_COMM = re.compile(r"CPU ([0-9]+)/(?:KVM|TCG|HVF|DUMMY)")
@@ -31,10 +31,10 @@ class Processes:
 
     def runs(self, pid: int, uuid: str) -> bool:
         """Whether the process `pid` (or a thread's) was started as the QEMU of that domain, whoever started it."""
-        words = self.words(pid)
-        if not words or not uuid:
+        line = self._command_line(pid)
+        if not line or not uuid:
             return False
-        return _uuid_of(words) == uuid or self.identity(pid, words) == uuid
+        return _uuid_of(line) == uuid or self.identity(pid, line.split("\0")) == uuid
 
     def identity(self, pid: int, words: t.Sequence[str]) -> str:
         """The UUID of a process (or a thread's) as of a QEMU, of which `words` are the command line.
@@ -78,7 +78,7 @@ class Processes:
         if self._candidates is None:
             self._candidates = {}
             for pid in sorted(int(name) for name in os.listdir(self.proc) if name.isdigit()):
-                self._candidates.setdefault(_uuid_of(self.words(pid)), []).append(pid)
+                self._candidates.setdefault(_uuid_of(self._command_line(pid)), []).append(pid)
         return self._candidates.get(uuid, []) if uuid else []
 
     def vcpus_by_name(self, pid: int) -> dict[int, int]:
@@ -96,7 +96,9 @@ class Processes:
 
     def names(self, pid: int) -> dict[int, str]:
         """Thread -> its name, of all threads of a process."""
-        return {tid: read_if_there(f"{self.proc}/{pid}/task/{tid}/comm").rstrip("\n") for tid in self.threads(pid)}
+        return {
+            tid: read_piece_if_there(f"{self.proc}/{pid}/task/{tid}/comm").rstrip("\n") for tid in self.threads(pid)
+        }
 
     def allowed_cpus(self, pid: int, tid: int) -> str:
         """The list of CPUs that a thread may run on, as the kernel prints it; "" if the thread has ended."""
@@ -111,15 +113,18 @@ class Processes:
 
         None if it has ended, or the kernel does not tell (Documentation/scheduler/sched-stats.rst).
         """
-        fields = read_if_there(f"{self.proc}/{pid}/task/{tid}/schedstat").split()
+        fields = read_piece_if_there(f"{self.proc}/{pid}/task/{tid}/schedstat").split()
         return (int(fields[0]) / 1e9, int(fields[1]) / 1e9) if len(fields) == 3 else None
 
     def words(self, pid: int) -> list[str]:
         """The command line of a process, empty if there is no such process."""
-        line = read_if_there(f"{self.proc}/{pid}/cmdline") if pid > 0 else ""
+        line = self._command_line(pid)
         return line.split("\0") if line else []
 
+    def _command_line(self, pid: int) -> str:
+        return read_if_there(f"{self.proc}/{pid}/cmdline") if pid > 0 else ""
 
-def _uuid_of(words: list[str]) -> str:
+
+def _uuid_of(line: str) -> str:
     """The UUID on the command line of a QEMU, as libvirt passes it; "" of any other process."""
-    return next((value for option, value in zip(words, words[1:]) if option == "-uuid"), "")
+    return line.partition("\0-uuid\0")[2].partition("\0")[0]

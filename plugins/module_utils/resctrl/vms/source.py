@@ -7,6 +7,7 @@ import os
 import typing as t
 
 from .. import errors
+from ..kernel.files import read_bytes
 from .domain import Domain, Process
 from .domain_xml import Status, parse_domain
 
@@ -57,8 +58,7 @@ class Source:
     def find(self, domain: Domain) -> Process:
         """The process of a running domain. Raises DomainStarting, DomainGone, DomainUnseen, NotRoot."""
         status = self._status(domain)
-        pid = self._pid(domain, status)
-        threads = self.processes.threads(pid)
+        pid, threads = self._process(domain, status)
         if not threads:
             raise self._absence(domain, status)
         vcpus = dict(status.vcpus)
@@ -68,15 +68,21 @@ class Source:
             raise starting(domain)
         return Process(pid, dict(sorted(vcpus.items())), threads, status.tuning)
 
-    def _pid(self, domain: Domain, status: Status) -> int:
-        """The process whose threads the vCPUs are; 0 if none is found.
+    def _process(self, domain: Domain, status: Status) -> tuple[int, frozenset[int]]:
+        """The process whose threads the vCPUs are, and all its threads; none if none is found.
 
         Mostly it is the one in the status file. That may be a wrapper that waits for its child, or a number of another
         PID namespace.
         """
         processes, tids = self.processes, frozenset(status.vcpus.values())
-        if tids and processes.threads(status.pid) >= tids and processes.runs(status.pid, domain.uuid):
-            return status.pid
+        threads = processes.threads(status.pid) if tids else frozenset()
+        if tids and threads >= tids and processes.runs(status.pid, domain.uuid):
+            return status.pid, threads
+        pid = self._other_process(domain, status, tids)
+        return pid, processes.threads(pid)
+
+    def _other_process(self, domain: Domain, status: Status, tids: frozenset[int]) -> int:
+        processes = self.processes
         if tids:
             pid = processes.process_of(min(tids))
             if processes.runs(pid, domain.uuid) and processes.threads(pid) >= tids:
@@ -133,10 +139,8 @@ class Source:
         found = os.stat(path)
         key = (found.st_ino, found.st_mtime_ns, found.st_size)
         if path not in self._parsed or self._parsed[path][0] != key:
-            with open(path, "rb") as file:
-                content = file.read()
             try:
-                self._parsed[path] = (key, parse_domain(content))
+                self._parsed[path] = (key, parse_domain(read_bytes(path, found.st_size + 1)))
             except ValueError:
                 self._parsed[path] = (key, None)
         return self._parsed[path][1]

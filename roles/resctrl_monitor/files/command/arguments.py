@@ -12,7 +12,7 @@ from resctrl.kernel.filesystem import DEFAULT_PATH
 from resctrl.observe.host import LIBVIRT, SOURCES
 from resctrl.tell import table
 
-from . import screen, verbs
+from . import verbs
 
 # That of the collection
 VERSION = "1.0.0"
@@ -101,7 +101,7 @@ def _add_stats(choices: _Choices) -> None:
 
 
 def _add_top(choices: _Choices) -> None:
-    top = _add_verb(choices, "top", "show a live table of the running domains; q or Ctrl-C ends it", screen.top)
+    top = _add_verb(choices, "top", "show a live table of the running domains; q or Ctrl-C ends it", verbs.top)
     _add_domain(top)
     top.add_argument(
         "--interval", type=_seconds, metavar="SECONDS", default=2.0, help="between two looks (%(default)g)"

@@ -12,6 +12,7 @@ from resctrl import errors
 from resctrl.act import switch as switching
 from resctrl.act import upkeep
 from resctrl.act.declared import declarations
+from resctrl.act.news import SLOW, Report, is_news, news, report_on
 from resctrl.act.sampled import statistics
 from resctrl.decide.wish import BANDWIDTHS, Wish
 from resctrl.kernel.events import OCCUPANCY, TABLE
@@ -26,7 +27,6 @@ from resctrl.wish.files import load
 from resctrl.wish.policy import Policy
 from resctrl.wish.store import write_text
 
-from . import screen
 from .place import changes_of, host_of
 from .say import fail, fail_for, in_our_words, print_json, say, warn
 
@@ -81,6 +81,9 @@ def stats(options: argparse.Namespace) -> int:
     host, outcome = _query(options)
     warn(check_values(host.resctrl))
     if options.table:
+        # Not above, as for why
+        from . import screen
+
         return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
     sampled = statistics(host.resctrl, outcome.statuses, options.interval)
     counted = {
@@ -118,6 +121,14 @@ def _decimals(name: str) -> int:
 
 def _number(number: float | None, reason: str | None, decimals: int = 0) -> str:
     return f"null ({reason})" if number is None else f"{number:.{decimals}f}"
+
+
+def top(options: argparse.Namespace) -> int:
+    """A live table."""
+    # Not above, as for why
+    from . import screen
+
+    return screen.top(options)
 
 
 def why(options: argparse.Namespace) -> int:
@@ -194,7 +205,7 @@ def enforce(options: argparse.Namespace) -> int:
         _print_report(report, host.resctrl)
         return int(report.failed)
     if options.quiet:
-        report = upkeep.news(report)
+        report = news(report)
     if options.check and (report.done or report.turns):
         say("Nothing was changed. This would be done:")
     for line in [*report.done, *report.turns, *report.waiting.values()]:
@@ -210,22 +221,22 @@ def enforce(options: argparse.Namespace) -> int:
     return int(report.failed)
 
 
-def _check(host: Host) -> upkeep.Report:
-    return upkeep.report_on([upkeep.enforce_policy(host, check=True)], host.resctrl)
+def _check(host: Host) -> Report:
+    return report_on([upkeep.enforce_policy(host, check=True)], host.resctrl)
 
 
-def _enforce(host: Host, changed_at: t.Callable[[], int]) -> upkeep.Report:
+def _enforce(host: Host, changed_at: t.Callable[[], int]) -> Report:
     """Enforce the policy, and note for the metrics how that ended."""
     began, report = time.time(), None
     try:
         outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
-        report = upkeep.report_on(outcomes, host.resctrl)
+        report = report_on(outcomes, host.resctrl)
         return report
     finally:
         upkeep.note_run(began, report)
 
 
-def _print_report(report: upkeep.Report, resctrl: Resctrl) -> None:
+def _print_report(report: Report, resctrl: Resctrl) -> None:
     print_json(
         {
             "done": report.done,
@@ -262,7 +273,7 @@ def metrics(options: argparse.Namespace) -> int:
 
 def _slowness(seconds: float, interval: float | None) -> list[str]:
     """That a run costs more than a tenth of the time between two; said when that begins."""
-    if interval is None or not upkeep.is_news("slow", seconds > interval / 10, upkeep.SLOW):
+    if interval is None or not is_news("slow", seconds > interval / 10, SLOW):
         return []
     return [f"This run took {seconds:.1f} of {interval:g} seconds, which is more than a tenth: use a longer interval"]
 

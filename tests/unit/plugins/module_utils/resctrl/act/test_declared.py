@@ -59,6 +59,24 @@ def test_a_domain_that_is_as_declared_is_counted(declared):
     assert found.in_words() == "Declared: enabled by rule 'vm*'. Now: counted"
 
 
+WHOLE = {"default": "enabled", "scope": "domain"}
+
+
+@pytest.mark.parametrize(
+    ("names", "policy", "looks"),
+    [(None, MONITORED, 0), (["vm1"], MONITORED, 1), (None, WHOLE, 1)],
+    ids=["all domains", "one domain", "all domains, of which every thread counts"],
+)
+def test_only_what_a_query_did_not_see_is_looked_at(tmp_path, names, policy, looks):
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    snapshot = host(vm(1), vm(2), num_rmids=8)
+    machine = host_of(snapshot, Kernel.of(snapshot, tmp_path / "resctrl"))
+    outcome, look, calls = query(machine, names), machine.look, []
+    machine.look = lambda *words, **options: [calls.append(words), look(*words, **options)][1]
+    assert declarations(machine, outcome, str(tmp_path))[uuid(1)].condition == "pending"
+    assert len(calls) == looks
+
+
 def test_what_the_next_run_sees_to_is_pending(declared):
     found = declared(host(vm(1)), MONITORED)
     assert found == Declared("enabled", None, None, 0, "pending", "")

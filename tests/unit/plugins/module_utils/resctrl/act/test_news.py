@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep import Report, news
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.news import Report, news
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.snapshot import Snapshot
 

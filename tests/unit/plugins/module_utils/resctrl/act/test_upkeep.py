@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import upkeep
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep import (
-    Report,
-    clear,
-    enforce_policy,
-    is_news,
-    keep_up,
-    news,
-    report_on,
-)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.news import Report, is_news, news, report_on
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep import clear, enforce_policy, keep_up
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome, Result
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.snapshot import Snapshot
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel import counters
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.counters import (
+    Reader,
     assignments,
     cache_directories,
     parse_assignments,
-    place_generations,
     read_counter,
     read_group,
 )
@@ -41,13 +41,16 @@ CONTROL, MONITOR = Group("qemu-1-vm2-vcpus_0-1"), Group("qemu-1-vm2-vcpus_0-1", 
 class Reads:
     """A counter that reads one text after the other, the last one for ever."""
 
-    def __init__(self, monkeypatch, *texts):
-        self.texts, self.count = list(texts), 0
-        monkeypatch.setattr(counters, "read_text", self)
+    def __init__(self, monkeypatch, path, *texts):
+        self.path, self.texts, self.count = path, list(texts), 0
+        self.open = os.open
+        monkeypatch.setattr(counters.os, "open", self)
 
-    def __call__(self, _path):
-        self.count += 1
-        return f"{self.texts[min(self.count, len(self.texts)) - 1]}\n"
+    def __call__(self, path, *flags):
+        if path == str(self.path):
+            self.count += 1
+            self.path.write_text(f"{self.texts[min(self.count, len(self.texts)) - 1]}\n")
+        return self.open(path, *flags)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,7 @@ def test_on_arm_a_0_that_may_mean_not_ready_is_read_again_once(tmp_path, monkeyp
     (tmp_path / "proc/sys/kernel").mkdir(parents=True)
     (tmp_path / "proc/sys/kernel/arch").write_text(f"{arch}\n")
     (tmp_path / "mon_data/mon_L3_00").mkdir(parents=True)
-    counter = Reads(monkeypatch, *texts)
+    counter = Reads(monkeypatch, tmp_path / "mon_data/mon_L3_00/llc_occupancy", *texts)
     occupancy = [event for event in L3_EVENTS if event.name == "llc_occupancy"]
     values = read_group(Resctrl(str(tmp_path), str(tmp_path / "proc")), Group(), occupancy)
     assert (values[Place(L3, 0)]["llc_occupancy"], counter.count) == expected
@@ -89,10 +92,10 @@ def test_cache_ids_are_decimal_and_of_the_l3(tmp_path, names, ids):
 def test_what_is_gone_is_no_error(tmp_path):
     nothing, group = Resctrl(str(tmp_path)), Group("", "m")
     assert cache_directories(nothing, group) == {}
-    assert place_generations(nothing) == {}
+    assert Reader(nothing, L3_EVENTS).generations() == {}
     assert read_group(nothing, group, L3_EVENTS) == {}
     assert assignments(nothing, group) == {}
-    assert read_counter(str(tmp_path), "llc_occupancy") == Value(None, "gone")
+    assert read_counter(str(tmp_path / "llc_occupancy")) == Value(None, "gone")
 
 
 @pytest.mark.parametrize(
@@ -106,23 +109,23 @@ def test_what_is_gone_is_no_error(tmp_path):
     ],
 )
 def test_only_what_is_not_there_is_gone(monkeypatch, number, reason):
-    def fail(path):
+    def fail(path, *_flags):
         raise OSError(number, os.strerror(number), path)
 
-    monkeypatch.setattr(counters, "read_text", fail)
-    assert read_counter("/mon_data/mon_L3_00", "mbm_total_bytes") == Value(None, reason)
+    monkeypatch.setattr(counters.os, "open", fail)
+    assert read_counter("/mon_data/mon_L3_00/mbm_total_bytes") == Value(None, reason)
 
 
 def test_a_cache_that_came_back_or_lost_a_node_counts_anew(tmp_path):
     resctrl, cache = Resctrl(str(tmp_path)), tmp_path / "mon_data/mon_L3_00"
     (cache / "mon_sub_L3_00").mkdir(parents=True)
     (cache / "mon_sub_L3_01").mkdir()
-    seen = [place_generations(resctrl)]
+    seen = [Reader(resctrl, L3_EVENTS).generations()]
     (cache / "mon_sub_L3_01").rmdir()
-    seen.append(place_generations(resctrl))
+    seen.append(Reader(resctrl, L3_EVENTS).generations())
     cache.rename(tmp_path / "old")
     (cache / "mon_sub_L3_00").mkdir(parents=True)
-    seen.append(place_generations(resctrl))
+    seen.append(Reader(resctrl, L3_EVENTS).generations())
     assert all(list(one) == [Place(L3, 0)] for one in seen)
     assert len({one[Place(L3, 0)] for one in seen}) == 3
 
@@ -153,6 +156,23 @@ def test_a_control_group_without_a_counter_has_no_number_of_its_own(tree):
 def test_a_monitoring_group_says_so_itself(tree):
     values = read_group(tree, MONITOR, L3_EVENTS[1:2], assignable=True)
     assert [one["mbm_total_bytes"] for one in values.values()] == [Value(100), Value(100)]
+
+
+def test_a_group_that_lacks_a_cache_of_the_root_does_not_show_it(tree):
+    for cache in ("mon_L3_00", "mon_L3_01", "mon_L3_02"):
+        (pathlib.Path(tree.root) / "mon_data" / cache).mkdir(parents=True)
+    assert list(Reader(tree, L3_EVENTS).read(MONITOR)) == [Place(L3, 0), Place(L3, 1)]
+
+
+def test_a_group_is_read_with_an_open_a_read_and_a_close_for_each_value(tree, monkeypatch):
+    for cache in ("mon_L3_00", "mon_L3_01"):
+        (pathlib.Path(tree.root) / "mon_data" / cache).mkdir(parents=True)
+    reader, calls = Reader(tree, L3_EVENTS), []
+    for name in ("open", "read", "close", "listdir", "stat"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *words, name=name, call=call: [calls.append(name), call(*words)][1])
+    reader.read(MONITOR)
+    assert calls == ["open", "read", "close"] * len(EVENTS) * 2
 
 
 def test_where_counters_are_not_assigned_every_number_is_the_groups(tree):

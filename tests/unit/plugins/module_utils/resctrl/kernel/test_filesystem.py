@@ -52,7 +52,7 @@ def test_what_is_there_and_cannot_be_read_is_told(resctrl, monkeypatch):
     def fail(path):
         raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
-    monkeypatch.setattr(filesystem, "read_text", fail)
+    monkeypatch.setattr(filesystem, "read_piece", fail)
     with pytest.raises(errors.Unreadable, match=r"Cannot read .*/tasks: Input/output error") as raised:
         resctrl.tasks(ROOT)
     assert raised.value.path == resctrl.path(ROOT, "tasks")

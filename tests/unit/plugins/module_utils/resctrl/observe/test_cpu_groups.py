@@ -38,7 +38,8 @@ def found_fixture(tmp_path):
         for group, text in cpus.items():
             (tmp_path / group.path).mkdir(parents=True, exist_ok=True)
             (tmp_path / group.path / "cpus_list").write_text(f"{text}\n")
-        location = Location(sorted(cpus), of=where or {}, looked_into=looked_into)
+        location = Location(sorted(cpus))
+        location.of, location.looked_into = where or {}, looked_into
         return groups_of_cpus(kernel, Pinned({}), [vm(1)], location), location.warnings
 
     return answer

@@ -159,6 +159,16 @@ def test_a_group_made_anew_in_the_interval_has_no_rate(tree, clock):
     assert total_rate(tree.sample(OURS, interval=4)) == Sum(Value(None, "reset"))
 
 
+@pytest.mark.usefixtures("clock")
+def test_what_was_read_while_resctrl_was_mounted_anew_has_no_rate(tree, monkeypatch):
+    tree.write({OURS: {0: (10, 1000, 1)}})
+    mounts = iter([1, 1, 1, 2])
+    monkeypatch.setattr(tree.resctrl, "generation_of_mount", lambda: next(mounts))
+    one = tree.sample(OURS, interval=4)
+    assert total_rate(one) == Sum(Value(None, "reset"))
+    assert totals(one.sample)["mbm_total_bytes"] == Sum(Value(1000))
+
+
 def test_a_cache_that_was_off_in_the_interval_leaves_the_rate_of_the_other(tree, clock):
     def switch_off_and_on():
         (tree.path / "mon_data/mon_L3_01").rename(tree.path / "info/old")

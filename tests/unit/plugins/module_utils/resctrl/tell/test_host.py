@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.counting import Bandwidth
@@ -168,7 +166,7 @@ def test_domains_without_a_bandwidth_counter_are_named_and_full_caches_told(scen
     scene.write("info/L3_MON/available_mbm_cntrs", "0=1;1=0\n")
     scene.write(f"{OURS.path}/mbm_L3_assignments", "mbm_total_bytes:0=e;1=_\n")
     bandwidth = Bandwidth({0: 1, 1: 0}, ("mbm_total_bytes",), {OURS: frozenset([("mbm_total_bytes", 0)])})
-    scene.snapshot = dataclasses.replace(scene.snapshot, bandwidth=bandwidth)
+    scene.snapshot = scene.snapshot._replace(bandwidth=bandwidth)
     full, without = scene.problems()
     assert "No bandwidth counter is free on L3 cache 1" in full
     assert "These monitored domains have no bandwidth counter: vm1" in without

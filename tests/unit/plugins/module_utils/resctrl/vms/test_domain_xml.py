@@ -31,6 +31,16 @@ def test_a_status_file_has_the_threads():
     assert parse_domain(status()) == Status("vm3", VM3.uuid, 5, 100, {0: 101, 1: 102})
 
 
+def test_what_qemu_can_do_is_passed_over():
+    capabilities = b"<qemuCaps>" + b"<flag name='kvm'/>" * 200 + b"</qemuCaps><domain "
+    assert parse_domain(status().replace(b"<domain ", capabilities, 1)) == parse_domain(status())
+
+
+def test_a_metadata_that_looks_like_qemus_capabilities_is_left_alone():
+    odd = "<metadata><x:a xmlns:x='u'><qemuCaps></x:a></metadata></qemuCaps>"
+    assert parse_domain(status(cputune=odd)).name == "vm3"
+
+
 def test_a_configuration_names_no_process():
     assert parse_domain(defined()) == Status("vm3", VM3.uuid)
 

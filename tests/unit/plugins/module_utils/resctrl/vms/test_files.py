@@ -52,6 +52,13 @@ def test_a_domain_runs_if_its_process_does(host):
     assert host.list() == [Domain("vm1", OTHER_UUID, False), VM3]
 
 
+def test_of_a_domain_that_runs_the_configuration_is_not_read(host):
+    host.define("vm3", OTHER_UUID)
+    (host.state / "vm3.xml").write_bytes(status())
+    host.proc.qemu(100, {100: "qemu"})
+    assert host.list() == [VM3]
+
+
 def test_one_that_is_defined_nowhere_runs_too(host):
     (host.state / "vm3.xml").write_bytes(status())
     host.proc.qemu(100, {100: "qemu"})
