@@ -10,10 +10,10 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases molecule fleet fleet-down test bench demo build lock clean
+.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases test-rulebook test-ansible test-installed compatibility checklist molecule fleet fleet-down test bench demo build lock clean
 
 help:  ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 deps:  ## Install what is missing (root; Debian or Ubuntu) and make .work/venv
 	@tests/ci/deps.sh
@@ -49,6 +49,22 @@ test-kernel: kernel-vm  ## The kernel's rules and the modules on real kernels, i
 test-releases: export KVMOPS_RELEASES := $(or $(RELEASES),$(KVMOPS_RELEASES))
 test-releases: deps  ## Modules and roles on hosts of other Debian releases; all, or RELEASES=trixie (root)
 	@tests/releases/run
+
+test-rulebook: deps  ## The rulebook with ansible-rulebook and Alertmanager (root; installs a Java runtime)
+	@tests/rulebook/run
+
+test-ansible: deps  ## Sanity, modules and playbooks on each ansible-core; all, or CORES=2.16 (root)
+	@tests/compatibility/run $(CORES)
+
+test-installed: deps  ## The built archive in a clean environment: first steps, upgrade, removal (root)
+	@python -m pytest --quiet tests/installed
+
+compatibility: test-ansible  ## The same, and write what came of it into docs/compatibility.md (root)
+	@tests/compatibility/table.py record
+	@tests/compatibility/table.py >docs/compatibility.md
+
+checklist: deps  ## Tick the requirements of the Ansible community package
+	@tests/ci/checklist.py
 
 molecule: deps  ## The roles and playbooks on the lab's hosts, over SSH (root)
 	@extensions/molecule/run

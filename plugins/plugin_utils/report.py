@@ -65,6 +65,7 @@ def view_of(stats: t.Mapping[str, _Fact], failed: t.Mapping[str, str], title: st
     hosts = sorted((_host(name, fact) for name, fact in stats.items()), key=_rank)
     for place, host in enumerate(hosts):
         host["id"] = f"host-{place + 1}"
+        host["suspects"] = [{**one, "id": host["id"]} for one in host["suspects"]]
     suspects = [one for host in hosts for one in host["suspects"]]
     facts = list(stats.values())
     return {
@@ -72,6 +73,7 @@ def view_of(stats: t.Mapping[str, _Fact], failed: t.Mapping[str, str], title: st
         "hosts": hosts,
         "failed": sorted(failed.items()),
         "suspects": sorted(suspects, key=_surest),
+        "unsure": sum(host["unsure"] for host in hosts),
         "advice": [one for host in hosts for one in host["advice"]],
         "since": min((fact["host"]["since"] for fact in facts), default=None),
         "seconds": max((fact["host"]["seconds"] for fact in facts), default=None),
@@ -95,12 +97,13 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
     running = {key: one for key, one in fact["domains"].items() if one["active"]}
     rows = share({name: fact})
     colours = _colours(rows)
-    found = [_finding(name, one) for one in fact["findings"] if one["kind"] != _NOTHING]
+    found = [_finding(name, one, fact["host"]["since"]) for one in fact["findings"] if one["kind"] != _NOTHING]
     return {
         "name": name,
         "running": len(running),
         "monitored": sum(1 for one in running.values() if one["vcpus"]["counted"]),
         "used": max((one["used"] for one in fact["host"]["sockets"] if one["used"] is not None), default=None),
+        "observed": any(one["ceiling_source"] == "observed" for one in fact["host"]["sockets"]),
         "fullness": max(
             (one["fullness"] for one in fact["host"]["caches"] if one["fullness"] is not None), default=None
         ),
@@ -108,6 +111,7 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
         "standing_out": sorted({one["domain"] or "(the host)" for one in found if not one["own"]}),
         "troubled": sorted({one["domain"] for one in found if one["own"]}),
         "findings": fact["findings"],
+        "unsure": any(one["kind"] == _NOTHING and one["confidence"] == "low" for one in fact["findings"]),
         "suspects": found,
         "advice": [{"host": name, **one} for one in fact["advice"]],
         "caches": [
@@ -134,11 +138,12 @@ def _limits(fact: _Fact, *, everywhere: bool) -> list[str]:
     return [one["msg"] for one in limits if (one["what"] in _EVERYWHERE) == everywhere]
 
 
-def _finding(host: str, one: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _finding(host: str, one: t.Mapping[str, t.Any], began: str) -> dict[str, t.Any]:
     where = f"package {one['package']}" if one["cache"] is None else f"L3 cache {one['cache']}"
     return {
         **one,
         "host": host,
+        "earlier": one["since"] if one["since"] != began else "",
         "domain": one["domain"] or "",
         "label": _LABELS[one["kind"]],
         "own": one["kind"] in _OWN,

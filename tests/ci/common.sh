@@ -82,6 +82,24 @@ install_venv() {
     "$dir/bin/python" -m pip install --quiet "${@/#/--requirement=}"
 }
 
+# What meta/runtime.yml promises: the oldest ansible-core, those between that are tried, and the newest, which runs here.
+# shellcheck disable=SC2034
+oldest_core=2.16 cores=(2.16 2.18 newest)
+
+# core_venv CORE: sets core_venv to an environment with that ansible-core, and what tests of modules and playbooks need.
+core_venv() {
+    local version python=
+    core_venv=$venv
+    if [[ $1 == newest ]]; then return; fi
+    # No ansible-core before 2.20 runs on more; the lab needs 3.11
+    for version in 3.{12..11}; do
+        if [[ -x $pythons/python$version ]]; then python=$pythons/python$version; break; fi
+    done
+    [[ $python ]] || die "ansible-core $1 needs Python 3.11 or 3.12."
+    core_venv=$work/core/$1
+    make_venv "$core_venv" "$python" "tests/requirements/ansible-core-$1.txt"
+}
+
 # Three steps: the plugins as the package that Ansible makes of them, and the command resctrl-mon with the library beside
 # it, as on a host, for the oldest Python of a managed host; the lab for 3.11.
 type_checks() {
@@ -89,7 +107,8 @@ type_checks() {
     step "mypy agent, Python 3.8" env MYPYPATH=plugins/module_utils:roles/resctrl_monitor/files mypy roles/resctrl_monitor/files
     # What the tests stand on; the tests themselves need no types
     step "mypy lab and guests, Python 3.11" mypy --python-version 3.11 tests/lab tests/dashboards tests/conformance/targets \
-        tests/kernel/*.py tests/kernel/modules/{kernel_host,guests,module_server}.py
+        tests/kernel/*.py tests/kernel/modules/{kernel_host,guests,module_server}.py tests/installed/installation.py \
+        tests/compatibility/table.py tests/ci/checklist.py
 }
 
 # copy_tree DIR: the files that git tracks or would track, in a real directory DIR/ansible_collections/kvmops/resctrl:

@@ -33,6 +33,15 @@ import_check() {
     (cd "$work/dist" && python -m galaxy_importer.main kvmops-resctrl-*.tar.gz)
 }
 
+# No Python package and no package of a distribution, in the words of the program that asks.
+execution_environment() {
+    local needs
+    copy_tree "$work/introspect"
+    needs=$(ansible-builder introspect "$work/introspect")
+    if grep --extended-regexp '^ *- ' <<<"$needs"; then die "A controller needs nothing beside Ansible: $needs"; fi
+    grep --quiet '^python: ' <<<"$needs"
+}
+
 step "ruff" ruff check --no-cache
 type_checks
 step "shellcheck" shell_scripts
@@ -43,4 +52,7 @@ step "licence heads" reuse lint
 step "changelog" antsibull-changelog lint
 step "collection docs" collection_docs
 step "build and import" import_check
+step "execution environment" execution_environment
+step "workflow" check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+step "checklist" tests/ci/checklist.py
 finish

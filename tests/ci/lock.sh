@@ -23,5 +23,7 @@ lock() {
 "$venv/bin/python" -m venv "$work/uv"
 "$work/uv/bin/python" -m pip install --quiet uv
 lock dev 3.11
-lock ansible-core-2.18 3.11
 lock unit 3.8
+lock managed 3.8
+lock ansible-core-2.16 3.10
+lock ansible-core-2.18 3.11

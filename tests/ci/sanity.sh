@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# ansible-test sanity without containers, with all Pythons of this machine: on the newest ansible-core that runs here
-# and on the oldest that the collection supports.
+# sanity.sh [CORE...]: ansible-test sanity without containers, with all Pythons of this machine: by default on the newest
+# ansible-core that runs here and on the oldest that the collection supports.
 
 # shellcheck source=tests/ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -44,12 +44,16 @@ core() {
     step "sanity, ansible-core $version" sanity "$work/sanity/$1" "$2"
 }
 
-for version in 3.{11..13}; do
-    if [[ -x $pythons/python$version ]]; then python=$pythons/python$version; break; fi
+if (($# == 0)); then
+    set -- newest "$oldest_core"
+fi
+environments=()
+for core; do
+    core_venv "$core"
+    environments+=("$core_venv")
 done
-[[ ${python-} ]] || die "ansible-core 2.18 needs Python 3.11, 3.12 or 3.13."
-make_venv "$work/sanity/venv-2.18" "$python" tests/requirements/ansible-core-2.18.txt
-
-core newest "$venv"
-core 2.18 "$work/sanity/venv-2.18"
+for core; do
+    core "$core" "${environments[0]}"
+    environments=("${environments[@]:1}")
+done
 finish

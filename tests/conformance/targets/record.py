@@ -86,9 +86,10 @@ def _decoded(fields: Mapping[str, Any], rules: Mapping[str, Rule]) -> Run:
     run = Run(fields["target"], fields["release"], fields["facts"].split())
     for line in fields["outcomes"]:
         ten, codes = line.split()
-        for number, code in enumerate(codes, int(ten)):
+        for one, code in enumerate(codes):
+            number = f"{int(ten) + one:03}"
             if code != _UNKNOWN:
-                run.outcomes[f"{number:03}"] = _outcome(f"{number:03}", code, run, rules)
+                run.outcomes[number] = _outcome(number, code, run, rules)
     # A rule that is newer than the record, and does not apply to its target, would have come out so
     for newer in rules.keys() - run.outcomes.keys():
         if obstacle := rules[newer].obstacle(version(run.release), run.facts):

@@ -249,6 +249,17 @@ def test_the_command_says_it_in_words(plant, make_agent):
     ]
 
 
+def test_the_command_says_since_when_it_is_so(plant, make_agent):
+    planted = plant(situation("big but quiet"))
+    planted.was_seen(72, 48, 24)
+    histories = json.loads(planted.host.domains.path(USAGE).read_text())
+    first = min(history["looks"][0][0] for history in histories.values())
+    status, out, err = make_agent(planted.host).run("why", "--interval", "0.1")
+    assert (status, err) == (0, "")
+    moment = dt.datetime.fromtimestamp(first, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert out.splitlines()[0].endswith(f" (confidence: low; so at each look since {moment})")
+
+
 def test_the_command_has_all_of_it_for_machines(plant, make_agent):
     planted = plant(situation("big but quiet"))
     status, out, _err = make_agent(planted.host).run("why", "--interval", "0.1", "--json")

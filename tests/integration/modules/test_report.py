@@ -67,6 +67,7 @@ def test_the_page_and_the_values_are_written_and_what_stands_out_is_said(plant, 
     status, output = report(planted, "-e", "resctrl_output=out.html")
     assert status == 0, output
     assert "localhost: vm1 looks like a large working set: it holds 24M of the 32M of L3 cache 0 (75%)" in output
+    assert "but moves only 0B/s. (confidence: low)" in output
     assert sorted(path.name for path in report.home.glob("out.*")) == ["out.csv", "out.html", "out.json"]
     assert "vm1 looks like a large working set" in (report.home / "out.html").read_text(encoding="utf-8")
     rows = list(csv.DictReader((report.home / "out.csv").read_text(encoding="utf-8").splitlines()))

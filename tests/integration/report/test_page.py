@@ -142,15 +142,70 @@ def test_it_is_dark_where_the_reader_wants_that_and_light_on_paper(browser, writ
     assert paper() == "rgb(255, 255, 255)"
 
 
-def test_on_paper_every_host_is_open_and_afterwards_as_before(browser, write):
+def test_on_paper_is_what_is_open_those_that_have_something_to_say_and_what_the_reader_opened(browser, write):
     browser.show(write(fleet(30)))
     closed = "return document.querySelectorAll('details:not([open])').length"
     before = browser.run(closed)
-    assert before > 0
+    assert 0 < before < 30
     browser.run("dispatchEvent(new Event('beforeprint'))")
-    assert browser.run(closed) == 0
-    browser.run("dispatchEvent(new Event('afterprint'))")
     assert browser.run(closed) == before
+
+
+def test_who_stands_out_comes_first_and_leads_to_the_host(browser, write):
+    browser.show(write(fleet(30), FAILED))
+    heads = browser.run("return [...document.querySelectorAll('h2')].map(one => one.textContent)")
+    assert heads == ["Who stands out, and why", "Hosts", "Each host"]
+    browser.click("#ranking", "host")
+    browser.run("document.querySelector('#ranking tbody tr a').click()")
+    host = browser.run("return document.querySelector('#ranking tbody tr a').textContent")
+    assert browser.run("return document.querySelector(location.hash).textContent").strip().startswith(host)
+
+
+def test_what_was_so_before_and_a_ceiling_that_was_only_seen_are_said(browser, write):
+    (fact,) = fleet(1, seed=3).values()
+    fact["host"]["sockets"][0]["ceiling_source"] = "observed"
+    finding = {
+        "domain": "vm1",
+        "uuid": "u",
+        "kind": "moves_more_than_before",
+        "cache": None,
+        "package": 0,
+        "since": "2026-11-20T09:00:00Z",
+        "numbers": {"share": 0.5},
+        "confidence": "low",
+        "msg": "M.",
+        "against": [],
+    }
+    fact["findings"] = [finding]
+    browser.show(write({"kvm1": fact}))
+    assert "So at each look since 2026-11-20T09:00:00Z." in browser.run(
+        "return document.querySelector('#ranking').textContent"
+    )
+    assert "of most seen" in browser.run("return document.querySelector('#overview').textContent")
+
+
+def test_that_nothing_stands_out_where_nothing_was_counted_is_said_to_be_unsure(browser, write):
+    stats = fleet(2)
+    for number, fact in enumerate(stats.values()):
+        confidence = ("high", "low")[number]
+        nothing = {"domain": None, "uuid": None, "kind": "nothing_stands_out", "cache": None, "package": None}
+        fact["findings"] = [
+            {
+                **nothing,
+                "since": "now",
+                "numbers": {},
+                "confidence": confidence,
+                "msg": "Nothing stands out.",
+                "against": [],
+            }
+        ]
+    browser.show(write(stats))
+    assert browser.run("return document.querySelector('#nothing').textContent") == "Nothing stands out on any host."
+    assert browser.run("return document.querySelector('#unsure').textContent") == (
+        "On 1 of 2 hosts that is not sure, since too much is not known there: each host says what."
+    )
+    cells = "return [...document.querySelectorAll('#overview tbody tr')].map(row => row.cells[1].textContent.trim())"
+    assert sorted(browser.run(cells)) == ["-", "unsure"]
 
 
 def test_a_link_to_a_host_opens_it(browser, write):

@@ -40,6 +40,7 @@ class Suite(t.NamedTuple):
 
 SUITES = (
     Suite(("test_modules.py", "test_surprises.py", "test_usage.py"), {}),
+    Suite(("test_turns.py",), {"rdt": {"rmids": 5}}),
     Suite(("test_nodes.py",), {"rdt": {"snc": 2}}, since="6.12"),
     Suite(("test_assignment.py",), {"amd": True, "rdt": {"abmc": 8}}, since="7.3"),
 )

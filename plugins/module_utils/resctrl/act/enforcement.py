@@ -95,6 +95,7 @@ class Enforcement:
             after, failures = self._predict() if check else self._converge()
             if self.turns and not check:
                 self.turns.settle(after, self.wishes, failures)
+                self.wishes = self.wishes._replace(turns=self.turns.queue())
         failures = {**failures, **self.refused, **self._absences(after)}
         results = self._results(after, failures)
         removed = {step.group for step in self.done if step.kind == REMOVE}

@@ -72,6 +72,7 @@ def plan(snapshot: Snapshot, wishes: Wishes) -> Plan:
         there = there.difference(removed).union(created)
     if shortage:
         needy = {one.domain.uuid for one in snapshot.running} & {step.uuid for step in [*removals, *moves]}
+        needy |= _counted_too_much(snapshot, wanted)
         return Plan((), {**denied, **failures, **dict.fromkeys(needy, shortage)})
     steps = [*removals, *moves]
     room = snapshot.free_rmids - wishes.reserve + sum((step.kind == REMOVE) - (step.kind == CREATE) for step in steps)
@@ -163,6 +164,16 @@ def _departures(
                 steps += [Operation(ASSIGN, door, tid, _process(running, tid)) for tid in extra]
                 steps.append(Operation(REMOVE, door))
     return steps, failures
+
+
+def _counted_too_much(snapshot: Snapshot, wanted: _Wanted) -> set[str]:
+    """The domains of which a group counts threads that it should not."""
+    return {
+        running.domain.uuid
+        for running in snapshot.running
+        for group, tids in wanted.get(running.domain.uuid, {}).items()
+        if _extra(running, group, tids, snapshot)
+    }
 
 
 def _process(running: Running, tid: int) -> int:

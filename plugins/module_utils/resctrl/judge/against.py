@@ -13,6 +13,8 @@ if t.TYPE_CHECKING:
 
 # A shorter look may have met a moment that is not like others
 LONG_ENOUGH = 10.0
+# So many names are all said in a sentence; of more, the first ones
+_MANY, _SOME = 12, 10
 # What many VMs do once in that time, such as a backup
 _DAY = 86400.0
 
@@ -33,10 +35,10 @@ def uncounted(situation: Situation) -> list[Uncounted]:
     partly = tuple(one.name for one in subjects if one.counted and one.uncounted)
     partial = tuple(one.name for one in subjects if any(held.partial for held in one.holdings.values()))
     found = [
-        Uncounted("domains", f"These VMs are not monitored: {', '.join(without)}.", without),
+        Uncounted("domains", f"These VMs are not monitored: {_listed(without)}.", without),
         Uncounted("turns", f"It was not the turn of these VMs to be counted: {', '.join(waiting)}.", waiting),
-        Uncounted("vcpus", f"Some vCPUs of these VMs are not counted: {', '.join(partly)}.", partly),
-        Uncounted("partial", f"Of these VMs only a part is known: {', '.join(partial)}.", partial),
+        Uncounted("vcpus", f"Some vCPUs of these VMs are not counted: {_listed(partly)}.", partly),
+        Uncounted("partial", f"Of these VMs only a part is known: {_listed(partial)}.", partial),
     ]
     found = [one for one in found if one.domains]
     if situation.configured:
@@ -151,4 +153,8 @@ def _partial(subject: Subject, caches: t.Iterable[int]) -> list[str]:
 
 
 def _listed(names: t.Iterable[object]) -> str:
-    return ", ".join(map(str, names))
+    """Names for a sentence: all of them, or the first ones and how many more there are."""
+    words = [str(name) for name in names]
+    if len(words) <= _MANY:
+        return ", ".join(words)
+    return f"{', '.join(words[:_SOME])} and {len(words) - _SOME} more"

@@ -9,7 +9,7 @@ import typing as t
 from ..judge import advice
 from ..judge import findings as kinds
 from ..judge.against import uncounted
-from ..judge.situation import Holding
+from ..judge.situation import OBSERVED, Holding
 from ..vms.domain import keys
 from .statistics import describe_statistics
 from .table import human
@@ -38,7 +38,7 @@ _SENTENCES = {
     kinds.HOLDS_MORE: "{domain} holds {held} of the {size} of {place} ({share}) with {fair_share} of the running "
     "vCPUs there. Whether it streams cannot be told, since its bandwidth is not known.",
     kinds.MOVES_MORE: "{domain} moves {bytes_per_second}/s, which is {share} of what {place} moves, with {fair_share} "
-    "of the running vCPUs there, while {place} is at {used} of its ceiling of {ceiling}/s.",
+    "of the running vCPUs there, while {place} is at {used} of {limit}.",
     kinds.VICTIM: "{domain} is probably a victim: misses of the L3 cache cost it {share} of its cycles on {place}, "
     "where {others} has more than its share.",
     kinds.RISE_HELD: "{domain} holds {held} of the {size} of {place} ({share}), and at {looks:.0f} looks "
@@ -59,14 +59,14 @@ _UNACCOUNTED_HOLDS = (
     "No monitored VM accounts for {held} of the {size} of {place} ({share}): it is the host itself{or_uncounted}."
 )
 _UNACCOUNTED_MOVES = (
-    "No monitored VM accounts for {bytes_per_second}/s of what {place} moves ({share}), while it is at {used} of its "
-    "ceiling of {ceiling}/s: it is the host itself{or_uncounted}."
+    "No monitored VM accounts for {bytes_per_second}/s of what {place} moves ({share}), while it is at {used} of "
+    "{limit}: it is the host itself{or_uncounted}."
 )
 _SHARES = ("share", "fair_share", "fullness", "used", "bandwidth_share")
 _BYTES = ("held", "size", "bytes_per_second", "ceiling", "socket_bytes_per_second", "before")
 
 
-def sentence(one: Finding) -> str:
+def sentence(one: Finding, situation: Situation) -> str:
     """What stands out, in words."""
     text = _SENTENCES.get(one.kind) or (_UNACCOUNTED_HOLDS if "held" in one.numbers else _UNACCOUNTED_MOVES)
     numbers: dict[str, t.Any] = dict(one.numbers)
@@ -75,7 +75,18 @@ def sentence(one: Finding) -> str:
     place = f"package {one.package}" if one.cache is None else f"L3 cache {one.cache}"
     more = " or a VM that is not counted" if one.numbers.get("fair_share") else ""
     return text.format(
-        **{**numbers, "domain": one.domain, "place": place, "others": _and(one.others), "or_uncounted": more}
+        **{**numbers, "domain": one.domain, "place": place, "others": _and(one.others), "or_uncounted": more},
+        limit=_limit(one, situation),
+    )
+
+
+def _limit(one: Finding, situation: Situation) -> str:
+    """The ceiling of a socket, and what it is."""
+    key = next((socket.key for socket in situation.sockets if (socket.package, one.cache) == (one.package, None)), "")
+    ceiling = situation.ceilings.get(key or f"cache {one.cache}")
+    observed = ceiling is not None and ceiling.source == OBSERVED
+    return (
+        f"{'the most that was ever seen there' if observed else 'its ceiling'}, {human(one.numbers.get('ceiling'))}/s"
     )
 
 
@@ -137,7 +148,7 @@ def describe_findings(found: t.Sequence[Finding], situation: Situation) -> list[
             "since": _moment(one.since) if one.since else situation.since,
             "numbers": {name: _rounded(number) for name, number in one.numbers.items()},
             "confidence": one.confidence,
-            "msg": sentence(one),
+            "msg": sentence(one, situation),
             "against": list(one.against),
         }
         for one in found

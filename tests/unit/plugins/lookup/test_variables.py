@@ -32,6 +32,7 @@ def test_every_playbook_and_role_has_a_specification():
     assert sorted(files()) == [
         "playbooks/disable",
         "playbooks/enable",
+        "playbooks/investigate",
         "playbooks/prepare",
         "playbooks/report",
         "playbooks/status",

@@ -11,6 +11,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import erro
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.warn import warnings_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.counting import Bandwidth
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import result_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Queue, Turn, Turns
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Selected
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import Kernel, host_of
@@ -34,13 +35,13 @@ FORCED = host(vm(tuning="memorytune"), location={1001: LIBVIRT, 1002: LIBVIRT})
 def said_fixture(tmp_path):
     """The warnings of a run that led to this snapshot; `files` are written into resctrl."""
 
-    def warn(snapshot, wish, missing=None, files=()):
+    def warn(snapshot, wish, missing=None, files=(), **terms):
         kernel = Kernel.of(snapshot, tmp_path)
         for name, text in dict(files).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(f"{text}\n")
         results = [result_of(Selected(one.domain.name, one.domain), snapshot, {}) for one in snapshot.running]
-        return warnings_of(host_of(snapshot, kernel), results, for_all(snapshot, wish), snapshot, missing)
+        return warnings_of(host_of(snapshot, kernel), results, for_all(snapshot, wish, **terms), snapshot, missing)
 
     return warn
 
@@ -79,6 +80,12 @@ def test_a_domain_for_which_no_bandwidth_counter_was_free_is_named(said):
 
 def test_one_that_is_wished_to_have_none_is_not(said):
     assert said(host(vm(), members=COUNTED, bandwidth=ONE_LACKS), ENABLE._replace(bandwidth=False)) == []
+
+
+@pytest.mark.parametrize(("holder", "warned"), [(Turn(1.0), False), (Turn(None), True)])
+def test_one_that_takes_turns_with_others_is_not_named_as_long_as_one_of_them_has_a_counter(said, holder, warned):
+    turns = Queue(Turns(), 2.0, counters={(uuid(1), 1): Turn(None), (uuid(2), 1): holder})
+    assert bool(said(host(vm(), members=COUNTED, bandwidth=ONE_LACKS), ENABLE, turns=turns)) == warned
 
 
 def test_a_group_that_was_left_because_nothing_is_seen_of_its_domain_is_named(said):

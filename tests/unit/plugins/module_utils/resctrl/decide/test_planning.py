@@ -402,6 +402,14 @@ def test_no_group_by_way_of_which_threads_left_stays(question):
     assert left <= snapshot.groups
 
 
+def test_where_nothing_is_done_for_want_of_rmids_one_that_counts_too_much_says_so_too():
+    """vm1's group counts a stranger's thread, which could leave it if vm2 did not need the last RMID twice."""
+    snapshot = host(vm(1), vm(2), members={OURS: {1001, 1002, 7}}, location={7: OURS}, num_rmids=2)
+    planned = plan(snapshot, for_all(snapshot, ENABLE))
+    assert planned.operations == ()
+    assert set(planned.failures) == {uuid(1), uuid(2)}
+
+
 @given(asked())
 def test_afterwards_each_domain_is_as_wished_or_says_why_not(question):
     snapshot, wishes = question

@@ -134,7 +134,7 @@ def test_one_that_would_never_fit_holds_nobody_up():
     snapshot = host(vm(1), vm(2), groups=[allocation], location={1001: allocation}, num_rmids=3)
     found, waiting = counted(snapshot, queue(vm1=(0.0,), vm2=(500.0,)))
     assert found == {"vm2"}
-    assert type(waiting["vm1"]) is errors.RmidsExhausted
+    assert {type(waiting["vm1"])} == {errors.RmidsExhausted}
 
 
 def test_who_waits_is_told_with_how_many_and_when_its_turn_comes():

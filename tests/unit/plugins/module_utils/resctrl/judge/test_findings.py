@@ -216,3 +216,29 @@ def test_the_word_victim_rests_on_counted_stalls(of):
     stalled = {one.name for one in of.subjects if one.stalls.get(0, 0.0) >= judged.STALLS}
     for one in describe_findings(findings(of), of):
         assert "victim" not in one["msg"] or one["domain"] in stalled
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (CONFIGURED, "while package 0 is at 90% of its ceiling, 100B/s."),
+        (OBSERVED, "while package 0 is at 90% of the most that was ever seen there, 100B/s."),
+    ],
+)
+def test_the_sentence_says_what_the_ceiling_is(source, says):
+    limits = {"package 0": Ceiling(100.0, source)}
+    of = situation(subject("vm1", 1, 90.0), subject("vm2", 1, 0.0), held=2, moved=90.0, ceilings=limits)
+    (told,) = describe_findings(findings(of), of)
+    assert told["msg"].endswith(says)
+
+
+def test_of_very_many_names_some_are_said_and_how_many_more_there_are():
+    several = [subject(f"vm{number:04d}", counted=0, uncounted=1) for number in range(1000)]
+    of = situation(*several, held=1)
+    told = describe_situation(of)["not_counted"][0]
+    assert told["msg"].startswith("These VMs are not monitored: vm0000, vm0001,")
+    assert told["msg"].endswith(", vm0009 and 990 more.")
+    assert len(told["domains"]) == 1000
+    (nothing,) = findings(of)
+    assert "Nothing is known of vm0000, " in nothing.against[-1]
+    assert "vm0009 and 990 more, which no group counts." in nothing.against[-1]

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 the kvmops.resctrl authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""table.py record: keeps what tests/compatibility/run has left in .work/compatibility as recorded.json. What is
+recorded of an ansible-core is replaced by what was run on it, and nothing else.
+
+table.py: prints docs/compatibility.md by what is recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import sys
+import typing as t
+from xml.etree import ElementTree as ET
+
+HERE = pathlib.Path(__file__).resolve().parent
+RECORDED = HERE / "recorded.json"
+RESULTS = HERE.parents[1] / ".work" / "compatibility"
+
+# {"core": "2.16.19", "day": "2026-11-27", "sanity": tests, 0 if any failed, None if not run,
+#  "modules": [passed, not passed], "controllers": {"3.10.13": whether all passed},
+#  "managed": {"3.8.18 11.10.0": whether all passed, of a Python and its libvirt-python}}
+Run = dict[str, t.Any]
+
+_PAGE = """\
+<!-- Copyright (c) 2026 the kvmops.resctrl authors -->
+<!-- GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt) -->
+<!-- SPDX-License-Identifier: GPL-3.0-or-later -->
+<!-- Made by tests/compatibility/table.py: do not edit -->
+
+# Compatibility
+
+The collection runs on ansible-core 2.16 and newer. Managed hosts need Python 3.8 or newer, as far as the ansible-core
+that you use supports it. [What a version promises](versions.md) says how long that stays so.
+
+The tables are made from runs of `make compatibility`. ✓: all tests passed, and how many; ✗: one or more did not. A cell
+is empty where that ansible-core does not support that Python.
+
+## ansible-core and the controller's Python
+
+| ansible-core | run on | sanity tests | tests of the modules | playbooks, from the controller's Python |
+| --- | --- | --- | --- | --- |
+{cores}
+
+## The managed host's Python
+
+Every module, a filter and the playbook `report`, from each controller above:
+
+| Python | libvirt-python | {versions} |
+| --- | --- | {rules} |
+{pythons}
+
+Python {own} with libvirt-python {library} is the distribution's; the others have a libvirt-python of PyPI. The library
+and the agent's command are also tested alone on each of these Pythons (`make unit`).
+
+## libvirt, QEMU, systemd and the kernel
+
+| what | versions | tested by |
+| --- | --- | --- |
+| libvirt, QEMU, systemd | Debian 12: 9.0, 7.2, 252 | `make integration molecule` |
+| | Debian 13 and sid: as `tests/lab/lab root trixie` and `sid` print them | `make test-releases` |
+| the kernel's resctrl | Linux 6.1, 6.12 and 7.3 in guests: [rule by rule](conformance.md) | `make test-kernel` |
+| the installed archive: first steps, upgrade, removal | Debian 12, and 13 with `KVMOPS_LAB_RELEASE=trixie` | \
+`make test-installed` |
+
+The hosts of these tests have an emulator of resctrl, and the guests have a processor whose RDT registers are a model.
+Values were never read from RDT hardware by these tests.
+"""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall("[0-9]+", version)))
+
+
+def _suite(path: pathlib.Path) -> ET.Element:
+    """The suite of tests in a file of JUnit's form, which pytest has written."""
+    suite = ET.parse(path).find("testsuite")  # noqa: S314  # of our own run
+    if suite is None:
+        raise SystemExit(f"{path}: no tests")
+    return suite
+
+
+def _not_passed(suite: ET.Element) -> int:
+    return sum(int(suite.get(name, "0")) for name in ("failures", "errors", "skipped"))
+
+
+def _run(label: str) -> Run:
+    """What was run on the ansible-core that tests/compatibility/run calls `label`."""
+    modules = _suite(RESULTS / f"{label}-modules.xml")
+    failed = _not_passed(modules)
+    sanity = RESULTS / f"{label}-sanity"
+    run: Run = {
+        "core": "",
+        "day": modules.get("timestamp", "")[:10],
+        "sanity": int(sanity.read_text()) if sanity.exists() else None,
+        "modules": [int(modules.get("tests", "0")) - failed, failed],
+        "controllers": {},
+        "managed": {},
+    }
+    for path in sorted(RESULTS.glob(f"{label}-playbooks-*.xml")):
+        suite = _suite(path)
+        about = {one.get("name"): one.get("value") for one in suite.iter("property")}
+        run["core"] = about["ansible-core"]
+        run["controllers"][about["python"]] = _not_passed(suite) == 0
+        for case in suite.iter("testcase"):
+            found = re.search(r"\[(\S+) with libvirt-python (\S+)\]", case.get("name", ""))
+            if found is None:
+                raise SystemExit(f"{path}: {case.get('name')} is about no Python")
+            pair = f"{found[1]} {found[2]}"
+            run["managed"][pair] = run["managed"].get(pair, True) and len(case) == 0
+    return run
+
+
+def _minor(core: str) -> tuple[int, ...]:
+    return _numbers(core)[:2]
+
+
+def record() -> None:
+    """Replace what is recorded of each ansible-core that was run."""
+    runs = [_run(path.name.removesuffix("-modules.xml")) for path in sorted(RESULTS.glob("*-modules.xml"))]
+    kept = [one for one in _recorded() if _minor(one["core"]) not in {_minor(run["core"]) for run in runs}]
+    text = json.dumps(sorted(kept + runs, key=lambda one: _numbers(one["core"])), indent=1, sort_keys=True)
+    RECORDED.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _recorded() -> list[Run]:
+    return json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else []
+
+
+def _mark(passed: bool) -> str:
+    return "✓" if passed else "✗"
+
+
+def _core_row(run: Run) -> str:
+    passed, failed = run["modules"]
+    sanity = "not run" if run["sanity"] is None else f"✓ {run['sanity']}" if run["sanity"] else "✗"
+    modules = f"✗ {failed} of {passed + failed}" if failed else f"✓ {passed}"
+    controllers = ", ".join(f"{_mark(well)} {python}" for python, well in run["controllers"].items())
+    return f"| {run['core']} | {run['day']} | {sanity} | {modules} | {controllers} |"
+
+
+def page() -> str:
+    """docs/compatibility.md."""
+    runs = _recorded()
+    pairs = sorted({pair for run in runs for pair in run["managed"]}, key=_numbers)
+    rows = []
+    for pair in pairs:
+        marks = (_mark(run["managed"][pair]) if pair in run["managed"] else "" for run in runs)
+        rows.append(f"| {' | '.join(pair.split())} | {' | '.join(marks)} |")
+    # The distribution's is older than any that is pinned
+    own, library = min((pair.split() for pair in pairs), key=lambda pair: _numbers(pair[1]))
+    return _PAGE.format(
+        cores="\n".join(map(_core_row, runs)),
+        versions=" | ".join(f"ansible-core {run['core']}" for run in runs),
+        rules=" | ".join("---" for _run in runs),
+        pythons="\n".join(rows),
+        own=own,
+        library=library,
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the words say."""
+    if arguments == ["record"]:
+        record()
+    elif arguments:
+        raise SystemExit(__doc__)
+    else:
+        print(page(), end="")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
