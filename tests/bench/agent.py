@@ -10,7 +10,7 @@ the length that libvirt gives them. resctrl is a plain directory in memory, whic
 from __future__ import annotations
 
 import contextlib
-import os
+import functools
 import pathlib
 import re
 import resource
@@ -19,23 +19,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import typing as t
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "lab"))
 
-from reading import PYTHON, tree  # noqa: E402  # beside this file
-from standins import Standins  # noqa: E402  # beside this folder
-
 from places import TEST_DRIVER, test_driver  # noqa: E402
 from readers import LibvirtExporter  # noqa: E402
+from reading import PYTHON, tree  # noqa: E402  # beside this file
+from standins import Standins  # noqa: E402  # beside this folder
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 ENFORCE, METRICS, QUERY = "resctrl-mon enforce", "resctrl-mon metrics", "resctrl-mon status"
-LIST, STATS, SCRAPE = "virsh list", "virsh domstats", "libvirt exporter, a scrape"
+LIST, STATS, SCRAPE = "virsh list", "virsh domstats --state", "libvirt exporter, a scrape"
 PYTHON_ALONE = "python3 -c pass"
 _LAUNCHER = """
 import sys
@@ -102,6 +102,11 @@ def _status_file(name: str, uuid: str, pid: int, vcpus: dict[int, int]) -> str:
     )
 
 
+def _names(command: str) -> list[str]:
+    """What its cost is called, and where libvirtd works for it, its cost with that."""
+    return [command, f"{command}, with libvirtd's part"] if command in (LIST, STATS, SCRAPE) else [command]
+
+
 class Cost(t.NamedTuple):
     """What so many domains cost: name -> milliseconds of CPU time, turn by turn; the most memory of ours in MiB."""
 
@@ -126,7 +131,7 @@ def measure(domains: int, turns: int) -> Cost:
         threads = crowd.threads()
         there = stack.enter_context(tree(list(threads), threads))
         subprocess.run(crowd.argv(["mount", "--bind", str(there.root), str(there.root)]), check=True)
-        stack.enter_context(test_driver(crowd))
+        libvirtd = stack.enter_context(test_driver(crowd))
         launcher = [PYTHON, str(_install(directory)), "--resctrl-path", str(there.root)]
         virsh = ["virsh", "--readonly", "--connect", TEST_DRIVER]
         commands = {
@@ -137,14 +142,19 @@ def measure(domains: int, turns: int) -> Cost:
             LIST: [*virsh, "list"],
             STATS: [*virsh, "domstats", "--state"],
         }
-        costs: dict[str, list[float]] = {name: [] for name in commands}
+        runs = {name: functools.partial(_run, crowd.argv(argv)) for name, argv in commands.items()}
         exporter = stack.enter_context(_exporter(directory, crowd))
+        if exporter:
+            runs[SCRAPE] = exporter
+        costs: dict[str, list[float]] = {name: [] for one in runs for name in _names(one)}
         for turn in range(turns + 1):
-            for name, command in commands.items():
-                cpu = _run(crowd.argv(command))
-                costs[name] += [cpu] if turn else []
-            if exporter:
-                costs.setdefault(SCRAPE, []).extend([exporter()] if turn else [])
+            for command, run in runs.items():
+                before = _cpu_time(libvirtd)
+                cpu = run()
+                both = cpu + _cpu_time(libvirtd) - before
+                for each, value in zip(_names(command), (cpu, both), strict=False):
+                    # The first turn warms up
+                    costs[each] += [value] if turn else []
         memory = max(map(int, (directory / "memory").read_text().split())) / 1024
         return Cost(domains, len(_status_file("vm0000", "0" * 36, 1, {0: 1, 1: 2})), costs, memory)
 
@@ -183,14 +193,14 @@ def _exporter(directory: pathlib.Path, crowd: Crowd) -> Iterator[t.Callable[[], 
             text = daemon.get("/metrics")
             if not re.search(r"^libvirt_domain_info_vcpus|^libvirt_domain_state", text, re.MULTILINE):
                 raise SystemExit(f"the exporter says nothing of domains: {text[:500]}")
-            return (_cpu_time(process) - before) * 1000
+            return _cpu_time(process) - before
 
         yield scrape
 
 
 def _cpu_time(pid: int) -> float:
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Milliseconds of CPU time that a process has had, to the nanosecond: its CPU clock (clock_getcpuclockid(3))."""
+    return time.clock_gettime(~pid << 3 | 2) * 1000
 
 
 if __name__ == "__main__":

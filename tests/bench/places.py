@@ -81,8 +81,8 @@ def standins(number: int) -> Iterator[Place]:
 
 
 @contextlib.contextmanager
-def test_driver(domains: Standins) -> Iterator[None]:
-    """A real libvirtd that knows the stand-ins, so that to list them costs what it costs on a host."""
+def test_driver(domains: Standins) -> Iterator[int]:
+    """A real libvirtd that knows the stand-ins, so that to list them costs what it costs on a host: its process."""
     cover = "for name in lib cache log; do mount -t tmpfs bench /var/$name/libvirt; done; exec libvirtd"
     daemon = subprocess.Popen(
         domains.argv(["unshare", "--mount", "sh", "-ec", cover]),
@@ -96,7 +96,7 @@ def test_driver(domains: Standins) -> Iterator[None]:
     try:
         if not teacher.stdout or teacher.stdout.readline() != "ready\n":
             raise SystemExit("libvirtd did not start")
-        yield
+        yield daemon.pid
     finally:
         teacher.communicate()
         daemon.terminate()
