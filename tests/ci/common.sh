@@ -107,7 +107,8 @@ type_checks() {
     step "mypy agent, Python 3.8" env MYPYPATH=plugins/module_utils:roles/resctrl_monitor/files mypy roles/resctrl_monitor/files
     # What the tests stand on; the tests themselves need no types
     step "mypy lab and guests, Python 3.11" mypy --python-version 3.11 tests/lab tests/dashboards tests/docsite \
-        tests/conformance/targets tests/kernel/*.py tests/kernel/modules/{kernel_host,guests,module_server}.py tests/installed/installation.py \
+        tests/conformance/targets tests/kernel/*.py tests/kernel/modules/{kernel_host,guests,module_server}.py \
+        tests/installed/installation.py \
         tests/compatibility/table.py tests/ci/checklist.py
 }
 

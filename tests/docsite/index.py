@@ -32,6 +32,7 @@ while it runs, as declared state over a whole fleet of KVM hosts, and returns th
 .. image:: ../images/report.png
    :alt: A page on which vm3 holds most of a cache and moves most bytes, with the reason in words
    :target: docsite/report.html
+   :width: 36em
 
 New here? :ref:`Quick start <ansible_collections.kvmops.resctrl.docsite.quickstart>`. The source is on `GitHub
 <https://github.com/kvmops/ansible-collection-resctrl>`__, and so is the `issue tracker

@@ -294,7 +294,7 @@ def test_whatever_happens_each_domain_that_stays_is_seen_in_time_and_nothing_els
 
 
 def test_a_day_of_a_host_with_ten_domains_and_four_groups_for_them():
-    """The agent is never late. Each is counted once in three windows at least, and all equally often in the long run."""
+    """The agent is never late. Each is counted once in three windows at least, and all equally often in the end."""
     world = World(Life(domains=10, slots=4), 1)
     for _run in range(24 * 60):
         world.run()
