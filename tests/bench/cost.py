@@ -106,7 +106,7 @@ def main() -> int:
         before = stack.enter_context(_checkout(arguments.before)) if arguments.before else None
         for there in places:
             with there as place:
-                results.append(_measure(place, before, arguments.runs))
+                results.append(measure(place, before, arguments.runs))
             _print(results[-1])
     print()
     verdicts = [_verdict(result) for result in results]  # each prints
@@ -164,7 +164,7 @@ def _say(met: bool, what: str) -> bool:
 # -- measuring
 
 
-def _measure(place: Place, before: pathlib.Path | None, runs: int) -> Measured:
+def measure(place: Place, before: pathlib.Path | None, runs: int) -> Measured:
     """The costs of all processes at a place."""
     place.prepare()
     with tempfile.TemporaryDirectory() as kept:

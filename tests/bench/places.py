@@ -22,7 +22,9 @@ from hosts.domains import domain_xml
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_TEST_DRIVER = "test+unix:///default"
+    from standins import Standins
+
+TEST_DRIVER = "test+unix:///default"
 # The test driver's domains last as long as a connection
 _TEACH = """
 import sys, time, libvirt
@@ -74,27 +76,27 @@ def standins(number: int) -> Iterator[Place]:
         with EmulatedHost(pathlib.Path(directory), settings=settings) as host:
             for index in range(number):
                 host.domains.add(f"vm{index:04}")
-            with _test_driver(host):
-                yield Place(number, False, _TEST_DRIVER, host.resctrl, host.control, host.domains.argv)
+            with test_driver(host.domains):
+                yield Place(number, False, TEST_DRIVER, host.resctrl, host.control, host.domains.argv)
 
 
 @contextlib.contextmanager
-def _test_driver(host: EmulatedHost) -> Iterator[None]:
-    """A real libvirtd that knows the stand-ins, so that to list them costs what it costs on a host."""
+def test_driver(domains: Standins) -> Iterator[int]:
+    """A real libvirtd that knows the stand-ins, so that to list them costs what it costs on a host: its process."""
     cover = "for name in lib cache log; do mount -t tmpfs bench /var/$name/libvirt; done; exec libvirtd"
     daemon = subprocess.Popen(
-        host.domains.argv(["unshare", "--mount", "sh", "-ec", cover]),
+        domains.argv(["unshare", "--mount", "sh", "-ec", cover]),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    node = str(host.domains.directory / "node.xml")
+    node = str(domains.directory / "node.xml")
     teacher = subprocess.Popen(
-        host.domains.argv([PYTHON, "-c", _TEACH, node]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        domains.argv([PYTHON, "-c", _TEACH, node]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         if not teacher.stdout or teacher.stdout.readline() != "ready\n":
             raise SystemExit("libvirtd did not start")
-        yield
+        yield daemon.pid
     finally:
         teacher.communicate()
         daemon.terminate()

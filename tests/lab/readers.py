@@ -35,6 +35,12 @@ class Daemon:
         self._around = around
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Its process: what is around it becomes the server."""
+        assert self._process
+        return self._process.pid
+
     def command(self) -> list[str]:
         """Its command line."""
         raise NotImplementedError

@@ -10,9 +10,10 @@ import re
 import subprocess
 
 import pytest
-from command import verbs
+from command import arguments, verbs
 from command.arguments import VERSION, parser
 from command.main import main
+from resctrl.tell.table import SORTS
 
 
 def parsed(*words):
@@ -192,3 +193,7 @@ def test_bash_offers_directories_for_the_path(complete, tmp_path):
 @pytest.mark.parametrize("verb", ["enforce", "clear"])
 def test_bash_offers_nothing_where_there_is_nothing_to_be_said(complete, verb):
     assert complete(verb, "") == set()
+
+
+def test_a_table_is_sorted_by_its_columns():
+    assert tuple(SORTS) == arguments.SORTS

@@ -25,15 +25,15 @@ def read_bytes(path: str | bytes, piece: int = 65536) -> bytes:
     return content
 
 
-def read_piece(path: str) -> str:
-    """A file that is shown in one piece, see read_bytes(), with three system calls. Raises OSError."""
-    return read_bytes(path, _PIECE).decode("utf-8", "surrogateescape")
+def read_piece(path: str, length: int = _PIECE) -> str:
+    """A file that is shown in one piece, see read_bytes(), and mostly in less than `length` bytes. Raises OSError."""
+    return read_bytes(path, length).decode("utf-8", "surrogateescape")
 
 
-def read_piece_if_there(path: str) -> str:
+def read_piece_if_there(path: str, length: int = _PIECE) -> str:
     """The same, "" if it cannot be read."""
     try:
-        return read_piece(path)
+        return read_piece(path, length)
     except OSError:
         return ""
 

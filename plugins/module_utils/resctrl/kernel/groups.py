@@ -6,6 +6,7 @@ Rules are those of the kernel's Documentation/filesystems/resctrl.rst (x86/resct
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -53,11 +54,16 @@ class Group(t.NamedTuple):
     @property
     def uuid(self) -> str:
         """The UUID of the domain that a group of ours counts; "" if the group is not ours."""
-        if not self.mon.startswith(PREFIX):
-            return ""
-        end = -len(LEAVING) if self.mon.endswith(LEAVING) else None
-        uuid = self.mon[len(PREFIX) : end]
-        return uuid if is_uuid(uuid) else ""
+        return _uuid_in(self.mon)
+
+
+# A look asks for that of each group again and again
+@functools.lru_cache(maxsize=4096)
+def _uuid_in(name: str) -> str:
+    if not name.startswith(PREFIX):
+        return ""
+    uuid = name[len(PREFIX) : -len(LEAVING) if name.endswith(LEAVING) else None]
+    return uuid if is_uuid(uuid) else ""
 
 
 ROOT = Group()

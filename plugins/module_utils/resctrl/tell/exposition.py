@@ -6,6 +6,7 @@ No time stands beside a value: the collector would skip the whole file because o
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from decimal import Decimal
 
@@ -52,6 +53,8 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
+# The labels of a domain are the same in all of its values
+@functools.lru_cache(maxsize=1024)
 def _quoted(text: str) -> str:
     """The value of a label. A name that is no text (a surrogate stands for a byte that is none) would end the file."""
     return _escaped(text.encode("utf-8", "backslashreplace").decode("utf-8")).replace('"', '\\"')

@@ -122,7 +122,8 @@ class Processes:
         return line.split("\0") if line else []
 
     def _command_line(self, pid: int) -> str:
-        return read_if_there(f"{self.proc}/{pid}/cmdline") if pid > 0 else ""
+        # It is shown in one piece, too (get_mm_cmdline(), fs/proc/base.c), but may be long
+        return read_piece_if_there(f"{self.proc}/{pid}/cmdline", 65536) if pid > 0 else ""
 
 
 def _uuid_of(line: str) -> str:

@@ -9,19 +9,15 @@ import time
 import typing as t
 
 from resctrl import errors
-from resctrl.act import switch as switching
 from resctrl.act import upkeep
 from resctrl.act.declared import declarations
 from resctrl.act.news import SLOW, Report, is_news, news, report_on
-from resctrl.act.sampled import statistics
 from resctrl.decide.wish import BANDWIDTHS, Wish
 from resctrl.kernel.events import OCCUPANCY, TABLE
 from resctrl.kernel.filesystem import Resctrl
 from resctrl.kernel.preflight import check_values
 from resctrl.observe.host import query
-from resctrl.tell import table
 from resctrl.tell.domains import describe_declared, describe_domain
-from resctrl.tell.statistics import describe_statistics
 from resctrl.vms.domain import keys
 from resctrl.wish.files import load
 from resctrl.wish.policy import Policy
@@ -78,10 +74,14 @@ def _print_status(results: t.Iterable[Result], named: bool, declared: t.Mapping[
 
 def stats(options: argparse.Namespace) -> int:
     """What was counted for domains."""
+    # Not above, as for why
+    from resctrl.act.sampled import statistics
+    from resctrl.tell import table
+    from resctrl.tell.statistics import describe_statistics
+
     host, outcome = _query(options)
     warn(check_values(host.resctrl))
     if options.table:
-        # Not above, as for why
         from . import screen
 
         return screen.print_table(host, outcome, options.interval, "cache", named=options.domain is not None)
@@ -185,7 +185,10 @@ def disable(options: argparse.Namespace) -> int:
 
 def _switch(options: argparse.Namespace, wish: Wish) -> int:
     host = host_of(options)
-    switched = switching.switch(host, [options.domain], wish, persistent=options.persistent)
+    # Not above, as for why
+    from resctrl.act.switch import switch
+
+    switched = switch(host, [options.domain], wish, persistent=options.persistent)
     results = switched.outcome.results
     for one in results:
         if options.persistent and one.status and not one.error and not one.status.domain.active:
