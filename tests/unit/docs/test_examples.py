@@ -20,10 +20,10 @@ import examples
 import house
 import pytest
 import yaml
-from hosts import cli
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish.policy import parse_policy
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.specs import files, options_of
+from hosts import cli
 
 ROOT = pathlib.Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "plugins/module_utils"), str(ROOT / "roles/resctrl_monitor/files")]
