@@ -10,7 +10,7 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases test-rulebook test-ansible test-installed compatibility checklist molecule fleet fleet-down test bench demo build lock clean
+.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases test-rulebook test-ansible test-installed compatibility checklist molecule fleet fleet-down test bench demo build lock clean docsite
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -75,8 +75,11 @@ fleet: deps  ## Bring up a fleet of three hosts, which stay until make fleet-dow
 fleet-down: deps  ## Take the fleet down (root)
 	@tests/fleet/down
 
+docsite: deps  ## Build the documentation site into .work/docsite/html; a warning is an error
+	@tests/ci/docsite.sh
+
 # The longest first: with -j2 the others run beside it
-test: integration lint unit conformance sanity molecule  ## All tests of this machine's kernel and release
+test: integration lint unit conformance sanity docsite molecule  ## All tests of this machine's kernel and release
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run

@@ -21,7 +21,8 @@ options:
         name.
       - A QEMU without a UUID gets one that is made of its number or name, see C(uuid_made) in the result. Where several
         have the same name, the name stands for all of them.
-      - The page U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/other-hosts.md) has the details.
+      - The page U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/docsite/rst/other_hosts.rst)
+        has the details.
     type: str
     choices: [libvirt, processes]
     default: libvirt

@@ -173,6 +173,9 @@ domains:
         why:
           description: Why it waits or fails; else empty.
           type: str
+        takes_turns:
+          description: Whether what it waits for is its turn.
+          type: bool
 host:
   description: What the host offers.
   returned: always

@@ -15,7 +15,8 @@ description:
     proposal to libvirt of 2018 would have shown.
   - On hosts whose CPUs have telemetry of packages (Intel, from kernel 7.0 on), the energy that the cores use for a
     domain and how they spend their cycles are returned too. The page
-    U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/values.md) says what each value contains.
+    U(https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/docsite/rst/values.rst)
+    says what each value contains.
   - A value that the hardware did not give is null and comes with a reason. It is never 0, and never hides another
     value.
   - The module is also known as M(kvmops.resctrl.resctrl_facts), and can be one of C(ansible_facts_modules).
@@ -64,7 +65,7 @@ options:
         seven days, none within five minutes after another. A domain that was started anew begins anew.
       - A share is measured against that of the running vCPUs. What is said rests on what was counted; it is no proof
         that one domain harms another. A domain is called a victim only where the CPU counts what cache misses cost it.
-      - C(docs/report.md) of the collection says which situation gives which answer.
+      - C(docs/docsite/rst/report.rst) of the collection says which situation gives which answer.
     type: bool
     default: false
   bandwidth_ceiling:

@@ -76,6 +76,6 @@ def sentences(unknown: t.Mapping[str, t.Sequence[str]], known: t.Collection[str]
         hosts = sorted(host for host, names in unknown.items() if name in names)
         whose = "" if len(hosts) == len(unknown) else f" (of {', '.join(hosts)})"
         meant = nearest(name, sorted(known))
-        advice = f"Did you mean {meant}?" if meant else "See docs/playbooks.md for those that there are."
+        advice = f"Did you mean {meant}?" if meant else "See docs/docsite/rst/playbooks.rst for those that there are."
         found.append(f"{name}{whose} is not a variable of kvmops.resctrl. {advice}")
     return found

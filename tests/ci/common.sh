@@ -106,8 +106,9 @@ type_checks() {
     step "mypy plugins, Python 3.8" mypy --package ansible_collections.kvmops.resctrl.plugins
     step "mypy agent, Python 3.8" env MYPYPATH=plugins/module_utils:roles/resctrl_monitor/files mypy roles/resctrl_monitor/files
     # What the tests stand on; the tests themselves need no types
-    step "mypy lab and guests, Python 3.11" mypy --python-version 3.11 tests/lab tests/dashboards tests/conformance/targets \
-        tests/kernel/*.py tests/kernel/modules/{kernel_host,guests,module_server}.py tests/installed/installation.py \
+    step "mypy lab and guests, Python 3.11" mypy --python-version 3.11 tests/lab tests/dashboards tests/docsite \
+        tests/conformance/targets tests/kernel/*.py tests/kernel/modules/{kernel_host,guests,module_server}.py \
+        tests/installed/installation.py \
         tests/compatibility/table.py tests/ci/checklist.py
 }
 

@@ -5,7 +5,7 @@
 
     python tests/lab/neighbours.py
 
-prints them as the table of docs/report.md.
+prints them as the table of docs/docsite/rst/report.rst.
 """
 
 from __future__ import annotations
@@ -390,18 +390,29 @@ def situation(name: str, ceiling: float | None = 8.0) -> Situation:
 
 def table(situations: Iterable[Situation] = SITUATIONS) -> str:
     """The table of the documentation."""
-    lines = ["| situation | what is found | said not to be counted |", "| --- | --- | --- |"]
+    lines = [
+        ".. list-table::",
+        "   :header-rows: 1",
+        "",
+        *_row("situation", ["what is found"], ["said not to be counted"]),
+    ]
     for one in situations:
-        found = "<br>".join(_cell(*finding) for finding in one.findings)
-        without = (
-            "<br>".join(f"{what}: {', '.join(names)}".rstrip(": ") for what, names in one.uncounted.items()) or "-"
-        )
-        lines.append(f"| {one.words} | {found} | {without} |")
+        uncounted = [f"{what}: {', '.join(names)}".rstrip(": ") for what, names in one.uncounted.items()]
+        lines += _row(one.words, [_cell(*finding) for finding in one.findings], uncounted)
     return "".join(f"{line}\n" for line in lines)
 
 
+def _row(words: str, *cells: list[str]) -> list[str]:
+    """A row of a list-table. Several entries of a cell are lines of it."""
+    lines = [f"   * - {words}"]
+    for cell in cells:
+        marked = [f"| {entry}" for entry in cell] if len(cell) > 1 else cell or ["\\-"]
+        lines += [f"     {'  ' if number else '- '}{entry}" for number, entry in enumerate(marked)]
+    return lines
+
+
 def _cell(kind: str, domain: str, where: str) -> str:
-    return " ".join([f"`{kind}`", *([domain] if domain else []), *([f"on {where}"] if where else [])])
+    return " ".join([f"``{kind}``", *([domain] if domain else []), *([f"on {where}"] if where else [])])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 
+import examples
 import pytest
 import yaml
 from modules import ROOT, collections_path
@@ -165,6 +166,9 @@ def test_playbook(hv, ansible):
 # -- the documentation -------------------------------------------------------------------------------------------------
 
 
+COMMANDS = ("README.md", "docs/docsite/rst/quickstart.rst", "docs/docsite/rst/playbooks.rst")
+
+
 def commands_of(page):
     """Ansible's command lines in a page, for the host of these tests. What prepares a host is molecule's to try."""
     lines = [line.partition("  #")[0].strip() for line in (ROOT / page).read_text().splitlines()]
@@ -173,18 +177,17 @@ def commands_of(page):
     return [re.sub("-i (hosts.yml|INVENTORY) ", "", line) for line in found]
 
 
-@pytest.mark.parametrize("line", [line for page in ("README.md", "docs/playbooks.md") for line in commands_of(page)])
+@pytest.mark.parametrize("line", [line for page in COMMANDS for line in commands_of(page)])
 def test_a_command_of_the_documentation_works_as_written(hv, ansible, line):
     assert hv.query("vm3")["active"]
     done = ansible(line)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_playbook_of_the_readme_works_as_written(hv, ansible, tmp_path):
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    (playbook,) = (block for block in blocks if "hosts: hv\n" in block)
-    (tmp_path / "readme.yml").write_text(playbook)
-    done = ansible(f"ansible-playbook {tmp_path}/readme.yml")
+def test_the_playbook_of_the_quick_start_works_as_written(hv, ansible, tmp_path):
+    (playbook,) = (block for block in examples.blocks("quickstart", "yaml+jinja") if "hosts: hv\n" in block)
+    (tmp_path / "quickstart.yml").write_text(playbook)
+    done = ansible(f"ansible-playbook {tmp_path}/quickstart.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"vm3 +[0-9.]+[BKMG]", done.stdout)
     assert hv.ours("vm3") in hv.groups()

@@ -165,7 +165,7 @@ def test_a_file_that_is_no_longer_written_reaches_the_alertmanager(way):
     os.utime(way.file, (1, 1))
     alert = told(way, "ResctrlMetricsStale")
     assert alert["labels"]["instance"] == way.node.address
-    assert alert["annotations"]["runbook_url"].endswith("docs/metrics.md#resctrlmetricsstale")
+    assert alert["annotations"]["runbook_url"].endswith("docs/docsite/rst/alerts.rst#resctrlmetricsstale")
 
 
 def test_a_host_that_can_no_longer_monitor_reaches_the_alertmanager(way):

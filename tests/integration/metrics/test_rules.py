@@ -266,11 +266,11 @@ def test_every_alert_was_tried(alerts):
 
 
 def test_every_alert_leads_to_a_section_that_says_what_to_do(alerts):
-    page = (ROOT / "docs/metrics.md").read_text()
-    anchors = {heading.lower() for heading in re.findall(r"^#+ (\w+)$", page, flags=re.MULTILINE)}
+    page = (ROOT / "docs/docsite/rst/alerts.rst").read_text()
+    anchors = {heading.lower() for heading in re.findall(r"^(\w+)\n---+$", page, flags=re.MULTILINE)}
     for alert in alerts.values():
         url, _hash, anchor = alert["annotations"]["runbook_url"].partition("#")
-        assert (url.rpartition("/")[2], anchor in anchors) == ("metrics.md", True), alert["alert"]
+        assert (url.rpartition("/")[2], anchor in anchors) == ("alerts.rst", True), alert["alert"]
 
 
 def test_what_an_alert_says_names_the_host(alerts):

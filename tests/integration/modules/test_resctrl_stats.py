@@ -87,6 +87,7 @@ def test_every_value_of_a_domain(host, vm3):
             ],
             "vcpus": {"counted": [0, 1], "uncounted": []},
             "rates": None,
+            "sampled": None,
         }
     }
     assert host.changes() == []

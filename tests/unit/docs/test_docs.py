@@ -17,17 +17,20 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.exposi
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.specs import files, options_of
 
 ROOT = pathlib.Path(__file__).parents[3]
+SITE = ROOT / "docs/docsite/rst"
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
 
 
 def section(text, title):
-    """The part of a page below a heading, up to the next."""
-    return re.split(r"^#+ ", text.split(f"\n### {title}\n")[1], flags=re.MULTILINE)[0]
+    """The part of a page of the site below a heading of the second level, up to the next heading."""
+    below = text.split(f"\n{title}\n{'~' * len(title)}\n")[1]
+    return re.split(r"^[-~]{3,}$", below, flags=re.MULTILINE)[0]
 
 
 def table(text):
-    """Variable -> default, of a table of variables."""
+    """Variable -> default, of a table of variables, in Markdown or in reStructuredText."""
     rows = re.findall(r"^\| `(resctrl_\w+)` \| ([^|]*) \|", text, flags=re.MULTILINE)
+    rows += re.findall(r"^   \* - ``(resctrl_\w+)``\n     - (.*)$", text, flags=re.MULTILINE)
     return {name: default.strip("`") for name, default in rows}
 
 
@@ -53,7 +56,7 @@ def same(told, specified):
 
 @pytest.mark.parametrize("name", [name for name in sorted(files()) if name.startswith("playbooks/")])
 def test_the_page_of_the_playbooks_has_every_variable_with_its_default(name):
-    page = (ROOT / "docs/playbooks.md").read_text()
+    page = (SITE / "playbooks.rst").read_text()
     told = table(section(page, name.partition("/")[2]))
     assert same(told, defaults(name)), (told, defaults(name))
 
@@ -74,7 +77,7 @@ def test_the_defaults_of_a_role_are_those_of_its_specification(name):
 
 
 def test_the_page_of_the_metrics_has_every_series_and_every_rule():
-    page = (ROOT / "docs/metrics.md").read_text()
+    page = "".join((SITE / f"{name}.rst").read_text() for name in ("metrics", "alerts"))
     series = {value.name for value in vars(metrics).values() if isinstance(value, Family)}
     template = (ROOT / "roles/resctrl_rules/templates/rules.yml.j2").read_text()
     rules = set(re.findall(r"- (?:record|alert): (.+)", template))
@@ -82,7 +85,7 @@ def test_the_page_of_the_metrics_has_every_series_and_every_rule():
     assert len(series) > 10
     assert len(telemetry) > 1
     every = series | telemetry | rules
-    assert {name for name in every if not re.search(rf"(`|### ){re.escape(name)}\b", page)} == set()
+    assert {name for name in every if not re.search(rf"(``|^){re.escape(name)}\b", page, re.MULTILINE)} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -126,5 +126,5 @@ def _notes(fields: t.Any) -> Notes:  # noqa: ANN401  # what a file holds
 
 
 def _turn(fields: t.Any) -> Turn:  # noqa: ANN401  # what a file holds
-    began, unseen = fields
-    return Turn(None if began is None else float(began), float(unseen))
+    began, unseen, before = fields
+    return Turn(None if began is None else float(began), float(unseen), float(before))

@@ -72,7 +72,7 @@ class _Slot(t.NamedTuple):
 
     unasked: bool
     priority: int
-    place: tuple[int, float]
+    place: tuple[float, ...]
     name: str
     group: Group
     event: int
@@ -122,7 +122,7 @@ def _held(bandwidth: Bandwidth, group: Group, cache: int) -> list[int]:
     return [number for number, event in enumerate(bandwidth.events) if (event, cache) in bandwidth.assigned[group]]
 
 
-def _places(holders: t.Mapping[str, bool], wishes: Wishes, cache: int) -> dict[str, tuple[int, float]]:
+def _places(holders: t.Mapping[str, bool], wishes: Wishes, cache: int) -> dict[str, tuple[float, ...]]:
     """By UUID, the place among equals on a cache: of who has a counter there, and of who waits for one."""
     if wishes.turns is None:
         return {uuid: (int(not holds), 0.0) for uuid, holds in holders.items()}
@@ -136,7 +136,7 @@ def _slots(
     every: t.Iterable[tuple[Group, int]],
     held: t.AbstractSet[tuple[Group, int]],
     wish: Wish,
-    place: tuple[int, float],
+    place: tuple[float, ...],
     name: str,
 ) -> list[_Slot]:
     """What a domain's groups could have, by what they have."""

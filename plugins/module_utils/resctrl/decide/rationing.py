@@ -72,7 +72,7 @@ def _needs(snapshot: Snapshot, wishes: Wishes) -> tuple[list[_Need], _Room]:
     return needs, _Room(snapshot.num_rmids - 1 - len(others) - wishes.reserve, tuple(others))
 
 
-_Order = t.Tuple[int, t.Tuple[int, float], str]
+_Order = t.Tuple[int, t.Tuple[float, ...], str]
 
 
 def _order(needs: t.Sequence[_Need], snapshot: Snapshot, wishes: Wishes) -> dict[str, _Order]:

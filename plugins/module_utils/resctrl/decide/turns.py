@@ -30,11 +30,12 @@ class Turns(t.NamedTuple):
 
 class Turn(t.NamedTuple):
     """Where a domain stands. `began`: when it began to be counted, None: it is not.  `unseen`: since when it has had no
-    whole turn.
+    whole turn.  `before`: since when it had had none before that one.
     """
 
     began: float | None = None
     unseen: float = 0.0
+    before: float = 0.0
 
 
 class Queue(t.NamedTuple):
@@ -66,7 +67,7 @@ class Queue(t.NamedTuple):
         return self.now - since >= self.settings.window * (1 - _EARLY)
 
 
-_Place = t.Tuple[int, float]
+_Place = t.Tuple[float, ...]
 _STAYS: _Place = (0, 0.0)
 _WAITS, _DONE, _LAST = 1, 2, 3
 _Who = t.TypeVar("_Who")
@@ -74,13 +75,14 @@ _Who = t.TypeVar("_Who")
 
 def ranks(
     holders: t.Mapping[_Who, bool], turns: t.Mapping[_Who, Turn], queue: Queue, in_limbo: int = 0
-) -> dict[_Who, tuple[int, float]]:
+) -> dict[_Who, tuple[float, ...]]:
     """The place of each in the queue.
 
     Who holds something and is not done, then who has waited, then who is done, and at last who has only begun to wait.
 
-    Of those that wait the one that has been unseen for longest is first, of those that are done the one that began
-    last. `holders`: who holds something now, and who does not.
+    Of those that wait the one that has been unseen for longest is first, and of some whose turns ended together the one
+    that had waited for longest before; of those that are done the one that began last.
+    `holders`: who holds something now, and who does not.
     `in_limbo`: what was given up lately and cannot be had yet. Until it can, no more than half is given up, or all
     could end there.
     """
@@ -94,7 +96,8 @@ def ranks(
 
 def _place(turn: Turn | None, holds: bool, queue: Queue) -> _Place:
     if not holds:
-        return (_WAITS if queue.has_waited(turn) else _LAST, turn.unseen if turn else queue.now)
+        place = _WAITS if queue.has_waited(turn) else _LAST
+        return (place, turn.unseen, turn.before) if turn else (place, queue.now)
     if not queue.is_over(turn):
         return _STAYS
     return (_DONE, -turn.began if turn and turn.began is not None else 0.0)
@@ -102,7 +105,7 @@ def _place(turn: Turn | None, holds: bool, queue: Queue) -> _Place:
 
 def ended(turn: Turn, queue: Queue) -> Turn:
     """What a turn becomes when it ends. One that was cut short counts for nothing: that domain comes first again."""
-    return Turn(None, queue.now if queue.is_over(turn) else turn.unseen)
+    return Turn(None, queue.now, turn.unseen) if queue.is_over(turn) else turn._replace(began=None)
 
 
 def wait(place: int, began: t.Sequence[float], queue: Queue) -> float:

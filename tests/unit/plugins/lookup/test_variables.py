@@ -78,7 +78,8 @@ def test_a_misspelt_variable_is_told_with_what_was_probably_meant():
 
 def test_a_variable_like_no_other_is_told_with_where_the_others_are():
     assert unknown_variables({"resctrl_zzzzzzzzzzzzzzz": 1, "inventory_hostname": "kvm1"}) == [
-        "resctrl_zzzzzzzzzzzzzzz is not a variable of kvmops.resctrl. See docs/playbooks.md for those that there are."
+        "resctrl_zzzzzzzzzzzzzzz is not a variable of kvmops.resctrl. "
+        "See docs/docsite/rst/playbooks.rst for those that there are."
     ]
 
 

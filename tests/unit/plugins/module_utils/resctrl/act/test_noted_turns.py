@@ -24,7 +24,7 @@ from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.
 
 NOW = 1e6
 TIMES = st.floats(0, NOW)
-TURNS = st.builds(Turn, st.none() | TIMES, TIMES)
+TURNS = st.builds(Turn, st.none() | TIMES, TIMES, TIMES)
 KEYS = st.tuples(
     st.sampled_from(["mbm_total_bytes", "llc_occupancy", "core_energy"]),
     st.builds(Place, st.sampled_from([L3, PACKAGE]), st.integers(0, 255)),

@@ -19,6 +19,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.plan
     plan,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Queue, Turn, Turns
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wish, Wishes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, Group, group_for
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import host, uuid, vm
@@ -175,3 +176,59 @@ def test_no_higher_priority_goes_without_for_a_lower_one(situation):
                         for number in (high, low)
                     ]
                     assert held[1] == 0 or held[0] == len(EVENTS)
+
+
+# -- in turns ----------------------------------------------------------------------------------------------------------
+
+NOW = 1000.0
+OVER, BEGUN = Turn(900.0), Turn(990.0)
+
+
+def in_turns(of, **turns):
+    """The same wishes where domains take turns: `turns` are those of vm1 and so on, on cache 0."""
+    counters = {(uuid(int(name[2:])), 0): turn for name, turn in turns.items()}
+    return of._replace(turns=Queue(Turns(window=60), NOW, counters=counters))
+
+
+THREE = wishes(vm1=ANY, vm2=ANY, vm3=ANY)
+
+
+def test_who_has_had_a_counter_for_a_whole_window_makes_room_for_the_one_without_for_longest():
+    snapshot = monitored(1, 2, 3, free={0: 0}, assigned={1: [0]})
+    line = in_turns(THREE, vm1=OVER, vm2=Turn(None, 500.0), vm3=Turn(None, 400.0))
+    assert counted(snapshot, line) == {"vm1": 0, "vm2": 0, "vm3": 2}
+    assert {step.kind for step in plan(snapshot, line).operations} == {COUNT, UNCOUNT}
+
+
+def test_who_has_not_keeps_it_and_so_does_who_would_make_room_for_one_that_has_just_had_it():
+    snapshot = monitored(1, 2, 3, free={0: 0}, assigned={1: [0]})
+    assert counted(snapshot, in_turns(THREE, vm1=BEGUN, vm2=Turn(None, 500.0)))["vm1"] == 2
+    just = Turn(None, 999.0)
+    assert plan(snapshot, in_turns(THREE, vm1=OVER, vm2=just, vm3=just)).operations == ()
+
+
+def test_turns_are_taken_on_each_cache_for_itself():
+    snapshot = monitored(1, 2, free={0: 0, 1: 0}, assigned={1: [0, 1]})
+    line = in_turns(wishes(vm1=ANY, vm2=ANY), vm1=OVER, vm2=Turn(None, 400.0))
+    after = simulate(snapshot, plan(snapshot, line).operations)
+    assert {cache for _event, cache in after.bandwidth.assigned[ours(1)]} == {1}
+    assert {cache for _event, cache in after.bandwidth.assigned[ours(2)]} == {0}
+
+
+def test_one_for_which_bandwidth_is_wished_and_one_of_higher_priority_make_no_room():
+    for wish in (WANTED, ANY._replace(priority=1)):
+        snapshot = monitored(1, 2, free={0: 0}, assigned={1: [0]})
+        line = in_turns(wishes(vm1=wish, vm2=ANY), vm1=OVER, vm2=Turn(None, 400.0))
+        assert plan(snapshot, line).operations == ()
+
+
+@given(st.integers(1, 3), st.lists(st.integers(0, 1000), min_size=5, max_size=5))
+def test_whoever_waits_for_longest_is_among_those_that_get_a_counter_when_turns_are_over(slots, unseen):
+    snapshot = monitored(1, 2, 3, 4, 5, free={0: 0}, assigned={number: [0] for number in range(1, slots + 1)})
+    line = {f"vm{number}": OVER if number <= slots else Turn(None, unseen[number - 1]) for number in range(1, 6)}
+    every = in_turns(wishes(**dict.fromkeys(line, ANY)), **line)
+    found = counted(snapshot, every)
+    assert sum(found.values()) == 2 * slots
+    waits = {name: turn.unseen for name, turn in line.items() if turn.began is None and NOW - turn.unseen >= 54}
+    longest = sorted(waits, key=lambda name: (waits[name], name))[:slots]
+    assert all(found[name] == 2 for name in longest)

@@ -82,6 +82,14 @@ def test_who_has_been_unseen_for_longest_comes_next():
     assert counted(snapshot, queue(vm1=900.0, vm2=(700.0,), vm3=(600.0,)))[0] == {"vm3"}
 
 
+def test_of_some_whose_turns_ended_together_the_one_that_had_waited_for_longest_before_comes_next():
+    """Else their names decided each time, and the same ones would always wait longer."""
+    stand = {**turns(vm1=900.0), uuid(2): Turn(None, 700.0, 500.0), uuid(3): Turn(None, 700.0, 400.0)}
+    line = queue()._replace(groups=stand)
+    snapshot = host(vm(1), vm(2), vm(3), members=holding(1), num_rmids=2)
+    assert counted(snapshot, line)[0] == {"vm3"}
+
+
 def test_a_domain_that_has_just_come_does_not_pass_those_that_wait():
     snapshot = host(vm(1), vm(2), vm(3), members=holding(2), num_rmids=2)
     assert counted(snapshot, queue(vm2=900.0, vm3=(600.0,)))[0] == {"vm3"}
@@ -181,7 +189,7 @@ def test_a_group_that_nobody_has_is_not_kept_from_one_that_has_just_made_room():
 
 def test_a_turn_that_was_cut_short_counts_for_nothing():
     assert ended(Turn(990.0, 500.0), queue()) == Turn(None, 500.0)
-    assert ended(Turn(900.0, 500.0), queue()) == Turn(None, NOW)
+    assert ended(Turn(900.0, 500.0), queue()) == Turn(None, NOW, 500.0)
 
 
 @pytest.mark.parametrize(("place", "seconds"), [(0, 10), (1, 40), (2, 70), (5, 160)])
