@@ -57,6 +57,7 @@ def main() -> None:
         growth=_growth(readings),
         system_calls=", ".join(f"{one.system_calls:.2f} of {one.groups} groups" for one in readings),
         crowds=_table(("domains", "command", "milliseconds", "to `virsh list`", "to the scrape"), _of_crowds(crowds)),
+        crowds_growth=_growth_of_crowds(crowds),
         memory=", ".join(f"{one.memory:.1f} MiB with {one.domains}" for one in crowds),
         status_file=f"{crowds[0].bytes_of_a_status_file / 1024:.0f}" if crowds else "-",
         modules=_table(("domains", "module", "milliseconds", "own part, to ping"), _of_modules(modules)),
@@ -102,6 +103,19 @@ def _growth(readings: Sequence[reading.Reading]) -> str:
     each = {name: statistics.median(last.costs[name]) / statistics.median(first.costs[name]) for name in first.costs}
     words = ", ".join(f"{name} {ratio:.2f}" for name, ratio in each.items())
     return f"From {first.groups} to {last.groups} groups a value takes so many times as long: {words}."
+
+
+def _growth_of_crowds(crowds: Sequence[agent.Cost]) -> str:
+    """What each further domain costs."""
+    first, last = crowds[0], crowds[-1]
+    domains = last.domains - first.domains
+    each = {
+        name: (statistics.median(last.costs[name]) - statistics.median(first.costs[name])) / max(domains, 1)
+        for name in first.costs
+        if name != agent.PYTHON_ALONE
+    }
+    words = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in each.items())
+    return f"From {first.domains} to {last.domains} domains, each costs so many milliseconds more: {words}."
 
 
 def _of_crowds(crowds: Iterable[agent.Cost]) -> Iterable[list[str]]:

@@ -18,9 +18,9 @@ def pages() -> list[str]:
     return sorted(path.stem for path in SITE.glob("*.rst"))
 
 
-def blocks(page: str, language: str) -> list[str]:
+def blocks(page: str, language: str, site: pathlib.Path = SITE) -> list[str]:
     """The code blocks of a page that are in a language, as they can be written to a file."""
-    text = (SITE / f"{page}.rst").read_text(encoding="utf-8")
+    text = (site / f"{page}.rst").read_text(encoding="utf-8")
     found = re.findall(rf"^\.\. code-block:: {re.escape(language)}\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
     return [textwrap.dedent(block).strip("\n") + "\n" for block in found]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 
+import examples
 import pytest
 from modules import ROOT
 
@@ -39,9 +40,10 @@ def test_no_link_was_installed_and_nothing_that_tests_need(installed):
 
 
 def commands(page):
-    """The ad-hoc commands and the playbooks of a page. What prepares a host has a test of its own."""
+    """The ad-hoc commands and the playbooks of a page. What prepares a host or looks closer has tests of its own."""
     lines = [line.partition("  #")[0].strip() for line in page.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if re.match("ansible(-playbook)? -i hosts.yml ", line) and "prepare" not in line]
+    found = [line for line in lines if re.match("ansible(-playbook)? -i hosts.yml ", line)]
+    return [line for line in found if not re.search(r"resctrl\.(prepare|investigate)\b", line)]
 
 
 def test_the_commands_of_the_readme_work_as_written(installed):
@@ -51,14 +53,13 @@ def test_the_commands_of_the_readme_work_as_written(installed):
         installed.run(line)
 
 
-def test_the_playbook_of_the_readme_works_as_written(installed):
-    text = (installed.collection / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+def test_the_playbook_of_the_quick_start_works_as_written(installed):
+    blocks = examples.blocks("quickstart", "yaml+jinja", installed.collection / "docs/docsite/rst")
     playbooks = [block for block in blocks if "hosts: hv\n" in block]
     assert playbooks
     for playbook in playbooks:
-        (installed.directory / "readme.yml").write_text(playbook, encoding="utf-8")
-        assert "vm3" in installed.run("ansible-playbook -i hosts.yml readme.yml")
+        (installed.directory / "quickstart.yml").write_text(playbook, encoding="utf-8")
+        assert "vm3" in installed.run("ansible-playbook -i hosts.yml quickstart.yml")
 
 
 def test_the_demonstration_shows_what_the_proposal_does(installed, hv):

@@ -209,6 +209,9 @@ def test_a_counter_that_cannot_be_read_is_an_error_and_not_gone(two_caches, kind
 
 def test_a_group_whose_caches_cannot_be_listed_is_an_error_and_not_gone(two_caches, sample_twice):
     def break_down():
+        # Its caches are listed only if one of those that the root has is not there
+        missing = f"{two_caches.vm3_group}/mon_data/mon_L3_00/.*"
+        two_caches.control.fault(Fault("open", missing, times=0, errno=errno.ENOENT))
         two_caches.control.fault(Fault("readdir", f"{two_caches.vm3_group}/mon_data", times=0, errno=errno.EIO))
 
     domain = sample_twice(two_caches, "vm3", break_down)

@@ -235,7 +235,7 @@ def test_a_group_that_vanishes_while_it_is_read_is_gone(host, vm3):
 
 
 def test_a_group_that_vanishes_before_it_is_read_is_gone(host, vm3):
-    host.control.fault(Fault("readdir", f"{host.group(vm3)}/mon_data", remove=host.group(vm3)))
+    host.control.fault(Fault("open", f"{host.group(vm3)}/mon_data/.*", remove=host.group(vm3)))
     domain = stats(host)["vm3"]
     assert values(domain) == (None, None, None)
     assert (domain["reason"], domain["caches"]) == ("gone", [])

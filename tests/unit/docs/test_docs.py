@@ -98,3 +98,9 @@ def test_every_link_leads_somewhere_in_the_built_archive_too(page):
         assert (ROOT / path).exists(), target
         parents = [str(path), *map(str, path.parents)]
         assert not any(fnmatch.fnmatch(one, pattern) for one in parents[:-1] for pattern in left_out), target
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted(SITE.glob("*.rst"))], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_into_the_repository_leads_to_a_file_of_it(page):
+    url = r"https://github.com/kvmops/ansible-collection-resctrl/blob/main/([^)>#`\s]+)"
+    assert [path for path in re.findall(url, page.read_text()) if not (ROOT / path).exists()] == []

@@ -23,6 +23,7 @@ import yaml
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish.policy import parse_policy
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.specs import files, options_of
+from hosts import cli
 
 ROOT = pathlib.Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "plugins/module_utils"), str(ROOT / "roles/resctrl_monitor/files")]
@@ -105,6 +106,22 @@ def test_the_policy_of_the_documentation_is_one():
 @pytest.mark.parametrize("words", named(calls("resctrl-mon")))
 def test_the_command_understands_a_line_of_the_documentation(words):
     assert parser().parse_args([word for word in words if word != "&&"]).run
+
+
+@pytest.mark.parametrize(
+    "text", named([(page, line) for page, line in COMMANDS if "agent.py" in line or "$mon" in line])
+)
+def test_the_command_understands_a_line_that_is_given_to_it_in_the_lab(text):
+    calls = re.findall(r"(?:agent\.py|\$mon) ([^&;#\"]+)", text)
+    assert calls or text.startswith("mon=")
+    for words in calls:
+        assert parser().parse_args(shlex.split(words)).run
+
+
+@pytest.mark.parametrize("text", named([(page, line) for page, line in COMMANDS if "tests/lab/lab " in line]))
+def test_the_lab_understands_a_line_of_the_documentation(text):
+    calls = re.findall(r"tests/lab/lab ([^&;]+)", text)
+    assert all(cli._parser().parse_args(shlex.split(words, comments=True)) for words in calls)
 
 
 @pytest.mark.parametrize("words", named(calls("ansible-playbook")))

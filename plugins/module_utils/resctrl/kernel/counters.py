@@ -142,10 +142,24 @@ class Reader:
         """
         values = self._read(group, self._files)
         if not values or any(_IS_GONE in found.values() for found in values.values()):
-            values = self._read(group, self._files_of(_directories(self._resctrl, group)))
+            values = self._read_what_is_there(group, values)
         if self._assignable and not group.mon:
             _doubt(values, assignments(self._resctrl, group))
         return values
+
+    def _read_what_is_there(self, group: Group, values: t.Mapping[Place, Values]) -> dict[Place, Values]:
+        """What a group shows of which something was missing: without the places that it does not have at all.
+
+        What was read before it went away is kept. Raises OSError.
+        """
+        there = self._files_of(_directories(self._resctrl, group))
+        known = {
+            place: found
+            for place, found in values.items()
+            if place in there or any(value not in (_IS_GONE, _UNSUPPORTED) for value in found.values())
+        }
+        others = {place: files for place, files in there.items() if place not in known}
+        return dict(sorted({**known, **self._read(group, others)}.items()))
 
     def _files_of(self, names: t.Mapping[Place, str]) -> dict[Place, dict[str, str]]:
         """Place -> event -> its file, relative to a group; "" of one that the host does not have."""
