@@ -84,8 +84,8 @@ def drawing() -> str:
             parts += _wing((_EDGE + place * (width + _GAP), top, width, height), wing, lines[wing])
         top += height
     parts += [_arrow(top)]
-    bar, top = _bar(top + _GAP, _WORLD)
-    return "\n".join([_head(top + _EDGE), *parts, *bar, "</svg>", ""])
+    foot, top = _bar(top + _GAP, _WORLD)
+    return "\n".join([_head(top + _EDGE), *parts, *foot, "</svg>", ""])
 
 
 def _head(height: int) -> str:

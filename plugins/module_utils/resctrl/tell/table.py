@@ -157,7 +157,8 @@ def sort_rows(rows: t.Iterable[Row], by: str) -> list[Row]:
         number = None if by == "name" else row.number(by)
         return -1 if number is None else number
 
-    return sorted(rows, key=lambda row: (-size(row), row.name))
+    # Of equal ones the order stays, also in reverse
+    return sorted(sorted(rows, key=lambda row: row.name), key=size, reverse=True)
 
 
 def human(number: float | None) -> str:

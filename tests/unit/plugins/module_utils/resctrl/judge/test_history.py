@@ -188,13 +188,13 @@ def test_what_is_too_near_to_the_last_look_is_not_kept():
 
 def test_no_more_are_kept_than_so_many_and_the_newest_stay():
     looks = history(*(look(hours) for hours in range(MOST, 0, -1)))
-    (kept,) = grown(looks, situation(subject()), {}).values()
+    (kept,) = list(grown(looks, situation(subject()), {}).values())
     assert [one.at for one in kept.looks] == [NOW - hours * HOUR for hours in range(MOST - 1, -1, -1)]
 
 
 def test_those_that_have_ended_are_forgotten_and_those_that_began_anew_begin_anew():
     histories = {**history(*QUIET), "gone": History("pid group", QUIET)}
-    (kept,) = grown(histories, situation(subject(identity="another")), {}).values()
+    (kept,) = list(grown(histories, situation(subject(identity="another")), {}).values())
     assert (kept.identity, len(kept.looks)) == ("another", 1)
     assert grown(histories, situation(subject(identity="")), {}) == {}
 
