@@ -51,7 +51,8 @@ def read_counter(path: str) -> Value:
     except OSError as exc:
         return _IS_GONE if exc.errno in _GONE else Value(None, ERROR)
     # As nearly always, and told in no time
-    return Value(int(text)) if text[:-1].isdigit() else parse_value(text.decode("utf-8", "surrogateescape"))
+    is_number = text[-1:] == b"\n" and text[:-1].isdigit()
+    return Value(int(text)) if is_number else parse_value(text.decode("utf-8", "surrogateescape"))
 
 
 def _read_settled(path: str) -> Value:

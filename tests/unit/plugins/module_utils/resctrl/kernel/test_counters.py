@@ -99,6 +99,22 @@ def test_what_is_gone_is_no_error(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"4711\n", Value(4711)),
+        (b"4711", Value(4711)),
+        (b"1x", Value(None, "error")),
+        (b"\n", Value(None, "error")),
+        (b"", Value(None, "error")),
+        ("\u0663\n".encode(), Value(None, "error")),
+    ],
+)
+def test_whatever_a_file_holds_it_is_a_number_or_none(tmp_path, content, value):
+    (tmp_path / "llc_occupancy").write_bytes(content)
+    assert read_counter(str(tmp_path / "llc_occupancy")) == value
+
+
+@pytest.mark.parametrize(
     ("number", "reason"),
     [
         (errno.ENOENT, "gone"),
