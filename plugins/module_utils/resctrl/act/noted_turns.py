@@ -96,6 +96,7 @@ def _plain(of: t.Mapping[str, Notes]) -> dict[str, t.Any]:
             ],
             "measured": [[event, *place, *one] for (event, place), one in notes.measured.items()],
             "made": notes.made,
+            "places": [[*place] for place in notes.places],
         }
         for uuid, notes in of.items()
     }
@@ -122,7 +123,8 @@ def _notes(fields: t.Any) -> Notes:  # noqa: ANN401  # what a file holds
     counters = {int(cache): _turn(turn) for cache, *turn in fields["counters"]}
     group = None if fields["group"] is None else _turn(fields["group"])
     made = None if fields["made"] is None else float(fields["made"])
-    return Notes(group, counters, bool(fields["unclean"]), starts, measured, made)
+    places = tuple(Place(str(resource), int(number)) for resource, number in fields["places"])
+    return Notes(group, counters, bool(fields["unclean"]), starts, measured, made, places)
 
 
 def _turn(fields: t.Any) -> Turn:  # noqa: ANN401  # what a file holds

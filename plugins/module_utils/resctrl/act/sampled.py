@@ -45,7 +45,7 @@ def with_turns(counted: t.Sequence[Statistics], directory: str = DIRECTORY) -> l
 
 def _with_turn(one: Statistics, noted: Noted) -> Statistics:
     notes = noted.of.get(one.status.domain.uuid)
-    if notes is None:
+    if notes is None or not one.status.domain.active:
         return one
     turned = noted.turned(notes, time.monotonic())
     return one._replace(
@@ -60,7 +60,8 @@ def _believed(sample: Sample, notes: Notes, noted: Noted) -> Sample:
     lost = notes.waits and not any(part.places for part in sample.parts.values())
     if lost or (notes.group and sample.reason == NOT_ENABLED):
         return sample._replace(parts={}, reason=WAITING)
-    if notes.is_warm(sample.seconds, noted.settings):
+    ours = any(group.uuid for group in sample.parts)
+    if not ours or notes.is_warm(sample.seconds, noted.settings):
         return sample
     from ..decide.windows import without_occupancy
 

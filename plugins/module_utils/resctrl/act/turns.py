@@ -35,6 +35,10 @@ if t.TYPE_CHECKING:
     from ..kernel.groups import Group
 
 
+# Another run may wait for RMIDs in limbo
+_PATIENCE = 30.0
+
+
 @contextlib.contextmanager
 def keeping(
     resctrl: Resctrl, settings: Turns, directory: str = DIRECTORY, *, check: bool = False
@@ -46,16 +50,18 @@ def keeping(
     if check:
         yield Keeper(resctrl, settings, directory, check=True)
         return
-    try:
-        os.makedirs(directory, 0o700, exist_ok=True)
-        with locked(directory):
-            yield Keeper(resctrl, settings, directory)
-    except OSError as exc:
-        raise errors.Refused(
-            f"Cannot note in {directory} whose turn it is: {exc.strerror}",
-            path=directory,
-            hint="Is the filesystem writable?",
-        ) from exc
+    with contextlib.ExitStack() as held:
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+            held.enter_context(locked(directory, _PATIENCE))
+            keeper = Keeper(resctrl, settings, directory)
+        except OSError as exc:
+            raise errors.Refused(
+                f"Cannot note in {directory} whose turn it is: {exc.strerror}",
+                path=directory,
+                hint="Is the filesystem writable?",
+            ) from exc
+        yield keeper
 
 
 class Keeper:
@@ -81,10 +87,7 @@ class Keeper:
         return self.noted.queue(self._settings, self._clock())
 
     def leaving(self, steps: t.Sequence[Operation], snapshot: Snapshot) -> None:
-        """Note what was measured for those whose turn ends with these steps, which are not carried out yet.
-
-        Raises OSError.
-        """
+        """Note what was measured for those whose turn ends with these steps, which are not carried out yet."""
         removed = {step.group for step in steps if step.kind == REMOVE}
         touched = {step.uuid for step in steps if step.kind in (CREATE, REMOVE)}
         # One whose threads were moved to another allocation gets another group, and keeps its turn
@@ -120,7 +123,7 @@ class Keeper:
         self._made[group.uuid] = self._made.get(group.uuid, False) or unclean
 
     def settle(self, snapshot: Snapshot, wishes: Wishes, failures: t.Mapping[str, ResctrlError]) -> None:
-        """Note who takes turns from now on, and where what they count begins. Raises OSError."""
+        """Note who takes turns from now on, and where what they count begins."""
         of, now = dict(self.noted.of), self._clock()
         for uuid in {*self._made, *self._goes_on}:
             # Of one that is new here nothing is noted yet
@@ -130,6 +133,8 @@ class Keeper:
         for uuid, sample in self._samples(snapshot, fresh).items():
             of[uuid] = begin(of[uuid], sample)
         limbo = sum(isinstance(failure, errors.RmidsInLimbo) for failure in failures.values())
+        # It is forgotten little by little: the next turns end all at once otherwise
+        limbo = max(limbo, self.noted.in_limbo // 2)
         self._note(Noted(of, self._settings, limbo))
 
     def _counted_otherwise(self, uuid: str, notes: Notes, now: float) -> Notes:
@@ -154,6 +159,12 @@ class Keeper:
         return {status.domain.uuid: sample for status, sample in zip(statuses, sample_all(self._resctrl, statuses))}
 
     def _note(self, noted: Noted) -> None:
-        if noted != self.noted:
+        """Note something. Where that fails the run goes on: to enforce what is declared matters more."""
+        if noted == self.noted:
+            return
+        self.noted = noted
+        try:
             save(noted, self._directory)
-            self.noted = noted
+        except OSError as exc:
+            warning = f"Cannot note in {self._directory} what was measured in turns: {exc.strerror}"
+            self.warnings = list(dict.fromkeys([*self.warnings, warning]))

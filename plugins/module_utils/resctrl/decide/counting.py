@@ -129,6 +129,8 @@ def _places(holders: t.Mapping[str, bool], wishes: Wishes, cache: int) -> dict[s
     from .turns import ranks
 
     turns = {uuid: turn for (uuid, where), turn in wishes.turns.counters.items() if where == cache}
+    # A new group may have got one before it was its turn
+    holders = {uuid: holds and not (uuid in turns and turns[uuid].began is None) for uuid, holds in holders.items()}
     return ranks(holders, turns, wishes.turns)
 
 

@@ -105,6 +105,8 @@ class _Shares:
         self.waiting: dict[_Line, list[Running]] = collections.defaultdict(list)
         # Those for which a turn will come
         self.queued: set[str] = set()
+        # Those that would fit if nothing were kept for others
+        self.kept_out: set[str] = set()
         self.began: dict[_Line, list[float]] = collections.defaultdict(list)
 
     def give(self, need: _Need, stays: bool) -> None:
@@ -126,6 +128,8 @@ class _Shares:
         self.waiting[ahead or (wish.priority, ctrl)].append(running)
         if self.wishes.turns and first.fits(wanted, self.snapshot, kept)[0]:
             self.queued.add(running.domain.uuid)
+        elif kept and first.fits(wanted, self.snapshot, 0)[0]:
+            self.kept_out.add(running.domain.uuid)
 
     def _is_awaited(self, line: _Line) -> bool:
         return any(one.domain.uuid in self.queued for one in self.waiting.get(line, ()))
@@ -141,16 +145,27 @@ class _Shares:
         denied: dict[str, errors.ResctrlError] = {}
         queues: set[str | None] = set()
         for (priority, ctrl), line in self.waiting.items():
-            place = 0
+            began, place = self.began[priority, ctrl], 0
             for running in line:
-                began = self.began[priority, ctrl]
-                if self.wishes.turns and running.domain.uuid in self.queued and began:
-                    denied[running.domain.uuid] = _takes_turns(running, len(line), place, began, self.wishes.turns)
+                uuid = running.domain.uuid
+                if self.wishes.turns and uuid in self.queued and began:
+                    denied[uuid] = _takes_turns(running, len(line), place, began, self.wishes.turns)
                     place += 1
+                elif self.wishes.turns and uuid in self.kept_out:
+                    denied[uuid] = _kept_for_others(running, self.wishes.turns)
                 else:
-                    denied[running.domain.uuid] = _waits(running, self.snapshot, ctrl, first=ctrl not in queues)
+                    denied[uuid] = _waits(running, self.snapshot, ctrl, first=ctrl not in queues)
                     queues.add(ctrl)
         return denied
+
+
+def _kept_for_others(running: Running, queue: Queue) -> errors.RmidsExhausted:
+    keep = queue.settings.keep
+    return errors.RmidsExhausted(
+        f"Out of RMIDs: what is left of them is kept for domains with a priority (turns.keep is {keep}), and domain "
+        f"'{running.domain.name}' has none",
+        hint="Lower turns.keep, or give it a priority",
+    )
 
 
 def _takes_turns(

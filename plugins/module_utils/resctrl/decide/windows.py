@@ -19,7 +19,9 @@ from .turns import Queue, Turn, Turns, ended
 
 if t.TYPE_CHECKING:
     from ..errors import ResctrlError
+    from ..kernel.groups import Group
     from .baselines import Key, Reading
+    from .counting import Bandwidth
     from .samples import Part, Sample
     from .snapshot import Snapshot
     from .wish import Wish, Wishes
@@ -60,6 +62,7 @@ class Notes(t.NamedTuple):
 
     `group`: its turn with a group; None: it needs no turns.  `counters`: L3 cache id -> with a bandwidth counter there.
     `unclean`: when its turn began the caches held lines of those that had its RMIDs before.
+    `places`: where it was counted in its last turn, be anything known there or not.
     `starts`, `measured`: by event and where it is counted.  `made`: when the last of its groups was made, if in a turn.
     """
 
@@ -69,11 +72,15 @@ class Notes(t.NamedTuple):
     starts: t.Mapping[Key, Start] = _NOTHING
     measured: t.Mapping[Key, Measured] = _NOTHING
     made: float | None = None
+    places: tuple[Place, ...] = ()
 
     def is_warm(self, now: float, settings: Turns) -> bool:
         """Whether the occupancy of the caches is to be believed: the RMIDs have been its own for long enough."""
-        if self.group is None or self.group.began is None:
+        if self.group is None:
             return True
+        if self.group.began is None:
+            # Its turn has begun in this moment, and is not noted yet
+            return False
         return not self.unclean and now - max(self.group.began, self.made or 0.0) >= settings.warm_up
 
     def shares(self, event: str, place: Place) -> bool:
@@ -125,7 +132,10 @@ def end_turn(notes: Notes, sample: Sample, queue: Queue) -> Notes:
     """A domain's turn with a group ends: what was measured in it is noted."""
     if notes.group is None or notes.group.began is None:
         return notes
-    measured = {**notes.measured, **_rates(notes, sample, notes.group.unseen)}
+    began = notes.group.began
+    # What was measured of bandwidth in a part of this turn is kept, and nothing of earlier ones
+    measured = {key: one for key, one in notes.measured.items() if one.began >= began}
+    measured.update(_rates(notes, sample, notes.group.unseen))
     if notes.is_warm(sample.seconds, queue.settings):
         for cache, sums in per_place(sample, L3).items():
             number = sums[OCCUPANCY].value.number
@@ -134,7 +144,7 @@ def end_turn(notes: Notes, sample: Sample, queue: Queue) -> Notes:
                     notes.group.unseen, notes.group.began, sample.seconds, float(number)
                 )
     counters = {cache: ended(turn, queue) if turn.began is not None else turn for cache, turn in notes.counters.items()}
-    return Notes(ended(notes.group, queue), counters, measured=measured)
+    return Notes(ended(notes.group, queue), counters, measured=measured, places=_places(sample))
 
 
 def end_bandwidth(notes: Notes, sample: Sample, cache: int, queue: Queue) -> Notes:
@@ -146,7 +156,12 @@ def end_bandwidth(notes: Notes, sample: Sample, cache: int, queue: Queue) -> Not
         counters={**notes.counters, cache: ended(turn, queue)} if turn else notes.counters,
         starts={key: start for key, start in notes.starts.items() if key not in keys},
         measured={**notes.measured, **{key: one for key, one in found.items() if key in keys}},
+        places=_places(sample),
     )
+
+
+def _places(sample: Sample) -> tuple[Place, ...]:
+    return tuple(sorted({place for part in sample.parts.values() for place in part.places}))
 
 
 def _rates(notes: Notes, sample: Sample, since: float) -> dict[Key, Measured]:
@@ -181,6 +196,9 @@ def settle(
             for (one, cache), holds in counters.items()
             if one == uuid
         }
+        if group and group.began is None:
+            # Without a group there is nothing to count, but it keeps its place among those that wait for a counter
+            turns = {cache: turn._replace(began=None) for cache, turn in before.counters.items()}
         found[uuid] = before._replace(group=group, counters=turns)
     return found
 
@@ -192,9 +210,14 @@ def _stand(turn: Turn | None, holds: bool, now: float) -> Turn:
 
 def _takers(snapshot: Snapshot, wishes: Wishes, failures: t.Mapping[str, ResctrlError]) -> set[str]:
     """Those of a priority of which one waits for its turn, whoever counts them now; not those that need no group."""
-    waiting = {uuid for uuid, failure in failures.items() if isinstance(failure, (WaitsForTurn, RmidsInLimbo))}
-    waiting = {uuid for uuid in waiting if wishes.enables(uuid)}
-    priorities = {wishes.of[uuid].priority for uuid in waiting}
+    enabled = {uuid: failure for uuid, failure in failures.items() if wishes.enables(uuid)}
+    priorities = {wishes.of[uuid].priority for uuid, failure in enabled.items() if isinstance(failure, WaitsForTurn)}
+    # One for which the kernel has no RMID yet is counted in turns only where others are
+    waiting = {
+        uuid
+        for uuid, failure in enabled.items()
+        if isinstance(failure, (WaitsForTurn, RmidsInLimbo)) and wishes.of[uuid].priority in priorities
+    }
     counted = {
         one.domain.uuid
         for one in snapshot.running
@@ -216,12 +239,17 @@ def _sharers(snapshot: Snapshot, wishes: Wishes) -> dict[tuple[str, int], bool]:
         }
         asks = {uuid: groups for uuid, groups in asks.items() if groups}
         lacking = {uuid for uuid, groups in asks.items() if cache in snapshot.bandwidth.lacking(groups)}
-        classes = {_class(wishes.of[uuid]) for uuid in lacking}
-        for uuid, groups in asks.items():
+        # No turn will come where none of its like has a counter
+        holding = {uuid for uuid, groups in asks.items() if _holds(snapshot.bandwidth, groups, cache)}
+        classes = {_class(wishes.of[uuid]) for uuid in lacking} & {_class(wishes.of[uuid]) for uuid in holding}
+        for uuid in asks:
             if _class(wishes.of[uuid]) in classes:
-                held = [snapshot.bandwidth.assigned[group] for group in groups]
-                found[uuid, cache] = any(where == cache for one in held for _event, where in one)
+                found[uuid, cache] = uuid in holding
     return found
+
+
+def _holds(bandwidth: Bandwidth, groups: t.Iterable[Group], cache: int) -> bool:
+    return any(where == cache for group in groups for _event, where in bandwidth.assigned[group])
 
 
 def _class(wish: Wish) -> tuple[bool, int]:

@@ -135,6 +135,10 @@ def grown(
         if not looks or situation.at - looks[-1].at >= APART:
             look = look_at(situation, subject)._replace(found=found.get(subject.uuid, frozenset()))
             looks = (*looks, look)[-MOST:]
+        else:
+            # What was not found at every look was not found all the time
+            still = looks[-1].found & found.get(subject.uuid, frozenset())
+            looks = (*looks[:-1], looks[-1]._replace(found=still))
         if subject.identity:
             kept[subject.uuid] = History(subject.identity, looks)
     return kept

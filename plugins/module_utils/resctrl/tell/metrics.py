@@ -143,7 +143,8 @@ def _of_turns(collection: Collection) -> t.Iterator[Point]:
     from .turn_metrics import points_of_turn, points_of_turns
 
     for domain, one in turned:
-        yield from points_of_turn({"domain": domain.name, "uuid": domain.uuid}, one, collection.began)
+        labels = {"domain": domain.name, "uuid": domain.uuid}
+        yield from points_of_turn(labels, one, collection.began + collection.seconds)
     yield from points_of_turns([one for _domain, one in turned])
 
 

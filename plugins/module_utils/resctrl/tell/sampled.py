@@ -53,7 +53,9 @@ def measured_sums(turned: Turned) -> dict[str, Sum]:
     rates: dict[str, Sum] = {}
     gauges: dict[str, Sum] = {}
     for event, resource in sorted({(event, place.resource) for event, place in measured}):
-        places = sorted({place for _event, place in measured if place.resource == resource})
+        # A place of which nothing is known is a part of the sum all the same
+        known = {place for _event, place in measured}
+        places = sorted(place for place in known.union(turned.notes.places) if place.resource == resource)
         one = add([_value(measured, event, place) for place in places])
         (gauges if event_of(event, resource).name == OCCUPANCY else rates)[event] = one
     return {**gauges, **named(rates)}

@@ -72,17 +72,18 @@ def forget(path: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(directory: str) -> t.Iterator[None]:
+def locked(directory: str, patience: float | None = None) -> t.Iterator[None]:
     """Hold a lock for the files of a directory: a flock on a file of its own, since the others are replaced.
 
     Raises LockTimeout, OSError.
     """
     path = os.path.join(directory, ".lock")
+    seconds = _PATIENCE if patience is None else patience
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        if not acquire(descriptor, _PATIENCE):
+        if not acquire(descriptor, seconds):
             raise errors.LockTimeout(
-                f"Another run has held the lock {path} for more than {_PATIENCE:g} seconds",
+                f"Another run has held the lock {path} for more than {seconds:g} seconds",
                 path=path,
                 hint=f"Find it with 'fuser -v {path}', then run again",
             )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 
@@ -12,7 +13,7 @@ import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.enforcement import Enforcement
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.noted_turns import read
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.noted_turns import Noted, read, save
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.turns import Keeper, keeping
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Turn, Turns
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wishes
@@ -304,7 +305,7 @@ def test_where_nothing_has_changed_nothing_is_written(scene):
 
 
 def test_while_one_run_keeps_the_notes_another_waits_for_it_and_gives_up(scene, monkeypatch):
-    monkeypatch.setattr("ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish.store._PATIENCE", 0.0)
+    monkeypatch.setattr("ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.turns._PATIENCE", 0.0)
     directory = str(scene.root / "new")
     with keeping(scene.kernel, SETTINGS, directory) as keeper:
         assert keeper.queue().groups == {}
@@ -319,3 +320,25 @@ def test_where_nothing_can_be_noted_nobody_takes_turns_and_it_is_said(scene):
     with pytest.raises(errors.Refused) as refusal, keeping(scene.kernel, SETTINGS, directory):
         pass
     assert refusal.value.message == f"Cannot note in {directory} whose turn it is: Not a directory"
+
+
+def test_where_the_notes_cannot_be_written_the_run_goes_on_and_says_so(scene, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.turns.save", full)
+    scene.enforce()
+    assert scene.counted == {1}
+    assert scene.warnings == [
+        f"Cannot note in {scene.directory} what was measured in turns: No space left on device",
+    ]
+
+
+def test_what_was_in_limbo_is_forgotten_little_by_little(scene):
+    """Or turns that went on after a refusal would all end at once again."""
+    save(Noted({}, SETTINGS, in_limbo=4), str(scene.directory))
+    seen = []
+    for _run in range(4):
+        scene.after(60)
+        seen.append(read(str(scene.directory)).in_limbo)
+    assert seen == [2, 1, 0, 0]

@@ -153,10 +153,14 @@ def test_who_waits_is_told_with_how_many_and_when_its_turn_comes():
     assert waiting["vm2"].hint.startswith("Its turn comes in about 90 seconds")
 
 
-def test_where_no_rmid_is_left_for_turns_nobody_is_promised_one():
+def test_where_all_rmids_are_kept_for_others_nobody_is_promised_one():
     snapshot = host(vm(1), vm(2), num_rmids=3)
-    waiting = counted(snapshot, queue(keep=2))[1]
+    waiting = counted(snapshot, queue(keep=20))[1]
     assert {type(failure) for failure in waiting.values()} == {errors.RmidsExhausted}
+    assert waiting["vm1"].message == (
+        "Out of RMIDs: what is left of them is kept for domains with a priority (turns.keep is 20), and domain 'vm1' "
+        "has none"
+    )
 
 
 def test_as_long_as_what_was_given_up_is_in_limbo_no_more_than_half_is_given_up():

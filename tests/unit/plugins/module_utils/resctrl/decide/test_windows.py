@@ -119,12 +119,16 @@ def test_a_rate_of_a_counter_that_was_reset_or_belongs_to_another_group_is_not_m
         assert not [key for key in end_turn(notes, later, queue(160.0)).measured if key[0] == TOTAL]
 
 
-def test_a_value_that_could_not_be_read_hides_no_other_and_leaves_the_one_of_the_turn_before():
+def test_a_value_that_could_not_be_read_hides_no_other_and_that_of_the_turn_before_is_not_put_in_its_place():
     before = {(TOTAL, ON_1): Measured(0.0, 10.0, 20.0, 7.0)}
     notes = begin(in_turn(measured=before), sample(100.0))
     notes = end_turn(notes, sample(160.0, total=(60, None), occupancy=(1, None)), queue(160.0))
-    assert numbers(notes) == {(TOTAL, 0): 1.0, (TOTAL, 1): 7.0, (OCCUPANCY, 0): 1.0}
-    assert notes.measured[TOTAL, ON_1].ended == 20.0
+    assert numbers(notes) == {(TOTAL, 0): 1.0, (OCCUPANCY, 0): 1.0}
+    assert notes.places == (ON_0, ON_1)
+
+
+def test_of_a_turn_that_has_begun_and_is_not_noted_yet_no_occupancy_is_believed():
+    assert not Notes(Turn(None, 50.0)).is_warm(100.0, SETTINGS)
 
 
 def test_what_is_measured_already_goes_on_and_what_began_anew_is_measured_from_then_on():
@@ -255,9 +259,18 @@ def test_another_failure_is_no_reason_to_take_turns(failure):
 
 
 def test_who_waits_because_rmids_are_in_limbo_stands_in_the_queue():
-    snapshot = host(vm(1), vm(2), members=holding(1))
-    found = settle({}, snapshot, wishes(), {uuid(2): errors.RmidsInLimbo("limbo")}, 100.0)
-    assert found.keys() == {uuid(1), uuid(2)}
+    snapshot = host(vm(1), vm(2), vm(3), members=holding(1))
+    limbo = {uuid(2): errors.RmidsInLimbo("limbo")}
+    found = settle({}, snapshot, wishes(), {**limbo, uuid(3): WAITING}, 100.0)
+    assert found.keys() == {uuid(1), uuid(2), uuid(3)}
+    # Without one that waits for its turn there are none
+    assert settle({}, snapshot, wishes(), limbo, 100.0) == {}
+
+
+def test_who_waits_for_a_group_keeps_its_place_among_those_that_wait_for_a_counter():
+    before = Notes(Turn(90.0, 10.0), {0: Turn(91.0, 7.0)})
+    found = settle({uuid(2): before}, host(vm(1), vm(2), members=holding(1)), wishes(), {uuid(2): WAITING}, 100.0)
+    assert found[uuid(2)].counters == {0: Turn(None, 7.0)}
 
 
 def test_a_domain_that_is_not_to_be_counted_or_that_libvirt_counts_takes_no_turns():
@@ -304,9 +317,9 @@ def test_where_counters_of_a_cache_are_scarce_its_domains_take_turns_with_these_
 
 
 def test_those_for_which_bandwidth_is_wished_or_not_wished_share_no_turns_with_others():
+    """Who comes after them gets no counter, so that no turn can be promised."""
     wanted, unwanted = Wish(bandwidth=True), Wish(bandwidth=False)
-    found = settle({}, sharing(1), wishes({uuid(1): wanted, uuid(3): unwanted}), {}, 100.0)
-    assert {one: notes.counters for one, notes in found.items()} == {uuid(2): {0: Turn(None, 100.0)}}
+    assert settle({}, sharing(1), wishes({uuid(1): wanted, uuid(3): unwanted}), {}, 100.0) == {}
 
 
 def test_where_each_has_its_counters_there_are_no_turns():
