@@ -280,6 +280,7 @@ def test_status_says_what_is_declared_and_how_it_stands(hv, agent, declare):
         "priority": 0,
         "condition": "counted",
         "why": "",
+        "takes_turns": False,
     }
 
 
