@@ -30,7 +30,7 @@ class Turns(t.NamedTuple):
 
 class Turn(t.NamedTuple):
     """Where a domain stands. `began`: when it began to be counted, None: it is not.  `unseen`: since when it has had no
-    whole turn.  `before`: since when it had had none before that one.
+    whole turn.  `before`: when the turns before that had ended, in the mean, of which the later ones count more.
     """
 
     began: float | None = None
@@ -81,7 +81,7 @@ def ranks(
     Who holds something and is not done, then who has waited, then who is done, and at last who has only begun to wait.
 
     Of those that wait the one that has been unseen for longest is first, and of some whose turns ended together the one
-    that had waited for longest before; of those that are done the one that began last.
+    whose turns before ended earlier; of those that are done the one that began last.
     `holders`: who holds something now, and who does not.
     `in_limbo`: what was given up lately and cannot be had yet. Until it can, no more than half is given up, or all
     could end there.
@@ -105,7 +105,9 @@ def _place(turn: Turn | None, holds: bool, queue: Queue) -> _Place:
 
 def ended(turn: Turn, queue: Queue) -> Turn:
     """What a turn becomes when it ends. One that was cut short counts for nothing: that domain comes first again."""
-    return Turn(None, queue.now, turn.unseen) if queue.is_over(turn) else turn._replace(began=None)
+    if not queue.is_over(turn):
+        return turn._replace(began=None)
+    return Turn(None, queue.now, (turn.before + turn.unseen) / 2)
 
 
 def wait(place: int, began: t.Sequence[float], queue: Queue) -> float:

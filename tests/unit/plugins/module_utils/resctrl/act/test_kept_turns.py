@@ -130,7 +130,7 @@ def test_before_a_group_is_given_up_what_it_counted_is_noted(scene):
     scene.after(60)
     assert scene.counted == {2}
     assert scene.measured(1) == {"llc_occupancy": 4096, "mbm_total_bytes": 100_000, "mbm_local_bytes": 10}
-    assert scene.of(1).group == Turn(None, 1060.0, 1000.0)
+    assert scene.of(1).group == Turn(None, 1060.0, 500.0)
     (window,) = {(one.began, one.ended) for one in scene.of(1).measured.values()}
     assert window == (1000.0, 1060.0)
 
@@ -246,7 +246,7 @@ def test_a_domain_that_is_moved_to_another_allocation_keeps_its_turn_so_that_nob
     scene.kernel.write(moved, 4096, 3000, 300)
     scene.after(30)
     assert scene.counted == {2}
-    assert scene.of(1).group == Turn(None, 1060.0, 1000.0)
+    assert scene.of(1).group == Turn(None, 1060.0, 500.0)
     measured = scene.of(1).measured["mbm_total_bytes", Place(L3, 0)]
     assert (measured.number, measured.seconds) == (100, 30)
 

@@ -193,7 +193,7 @@ def test_a_group_that_nobody_has_is_not_kept_from_one_that_has_just_made_room():
 
 def test_a_turn_that_was_cut_short_counts_for_nothing():
     assert ended(Turn(990.0, 500.0), queue()) == Turn(None, 500.0)
-    assert ended(Turn(900.0, 500.0), queue()) == Turn(None, NOW, 500.0)
+    assert ended(Turn(900.0, 500.0, 300.0), queue()) == Turn(None, NOW, 400.0)
 
 
 @pytest.mark.parametrize(("place", "seconds"), [(0, 10), (1, 40), (2, 70), (5, 160)])

@@ -98,7 +98,7 @@ def test_who_was_counted_all_the_time_since_was_covered_wholly():
 
 
 def test_a_turn_that_is_over_waits_from_now_on_and_one_that_was_cut_short_from_before():
-    assert end_turn(in_turn(unseen=40.0), sample(160.0), queue(160.0)).group == Turn(None, 160.0, 40.0)
+    assert end_turn(in_turn(unseen=40.0), sample(160.0), queue(160.0)).group == Turn(None, 160.0, 20.0)
     assert end_turn(in_turn(unseen=40.0), sample(120.0), queue(120.0)).group == Turn(None, 40.0)
 
 
@@ -196,7 +196,7 @@ def test_a_difference_is_made_of_the_same_counters_only_and_is_never_negative(be
 def test_the_turn_of_a_counter_ends_on_one_cache_and_the_group_keeps_its_own():
     notes = begin(Notes(None, {0: Turn(100.0, 40.0), 1: Turn(130.0, 0.0)}), sample(100.0))
     notes = end_bandwidth(notes, sample(160.0, total=(6000, 6000), occupancy=(9, 9)), 0, queue(160.0))
-    assert notes.counters == {0: Turn(None, 160.0, 40.0), 1: Turn(130.0, 0.0)}
+    assert notes.counters == {0: Turn(None, 160.0, 20.0), 1: Turn(130.0, 0.0)}
     assert numbers(notes) == {(TOTAL, 0): 100.0}
     assert notes.measured[TOTAL, ON_0].coverage == 0.5
     assert (TOTAL, ON_0) not in notes.starts
