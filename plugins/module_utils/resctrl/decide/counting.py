@@ -40,6 +40,10 @@ class Bandwidth(t.NamedTuple):
             if any((event, cache) not in one for one in held for event in self.events)
         )
 
+    def held(self, group: Group, cache: int) -> list[int]:
+        """The numbers of the events for which a group has a counter on a cache."""
+        return [number for number, event in enumerate(self.events) if (event, cache) in self.assigned[group]]
+
     def give(self, group: Group, event: str, cache: int) -> Bandwidth:
         """With one counter more for a group, whose it is from now on."""
         return self._with(group, self.assigned[group] | {(event, cache)})
@@ -102,7 +106,7 @@ def _on_cache(snapshot: Snapshot, wishes: Wishes, bandwidth: Bandwidth, cache: i
         if wishes.enables(one.domain.uuid)
     }
     mine = {
-        domain: {(group, number) for group in its for number in _held(bandwidth, group, cache)}
+        domain: {(group, number) for group in its for number in bandwidth.held(group, cache)}
         for domain, its in groups.items()
     }
     places = _places({domain.uuid: bool(its) for domain, its in mine.items()}, wishes, cache)
@@ -116,10 +120,6 @@ def _on_cache(snapshot: Snapshot, wishes: Wishes, bandwidth: Bandwidth, cache: i
     ]
     given = [Operation(COUNT, group, event=bandwidth.events[one], cache=cache) for group, one in sorted(granted - held)]
     return [*taken, *given]
-
-
-def _held(bandwidth: Bandwidth, group: Group, cache: int) -> list[int]:
-    return [number for number, event in enumerate(bandwidth.events) if (event, cache) in bandwidth.assigned[group]]
 
 
 def _places(holders: t.Mapping[str, bool], wishes: Wishes, cache: int) -> dict[str, tuple[float, ...]]:

@@ -19,9 +19,7 @@ from .turns import Queue, Turn, Turns, ended
 
 if t.TYPE_CHECKING:
     from ..errors import ResctrlError
-    from ..kernel.groups import Group
     from .baselines import Key, Reading
-    from .counting import Bandwidth
     from .samples import Part, Sample
     from .snapshot import Snapshot
     from .wish import Wish, Wishes
@@ -188,13 +186,11 @@ def settle(
     groups = _takers(snapshot, wishes, failures)
     counters = _sharers(snapshot, wishes)
     found = {}
-    for uuid in {*groups, *(uuid for uuid, _cache in counters)}:
+    for uuid in {*groups, *counters}:
         before = notes.get(uuid, Notes())
         group = _stand(before.group, bool(snapshot.ours(uuid)), now) if uuid in groups else None
         turns = {
-            cache: _stand(before.counters.get(cache), holds, now)
-            for (one, cache), holds in counters.items()
-            if one == uuid
+            cache: _stand(before.counters.get(cache), holds, now) for cache, holds in counters.get(uuid, {}).items()
         }
         if group and group.began is None:
             # Without a group there is nothing to count, but it keeps its place among those that wait for a counter
@@ -226,30 +222,28 @@ def _takers(snapshot: Snapshot, wishes: Wishes, failures: t.Mapping[str, Resctrl
     return waiting | {uuid for uuid in counted if snapshot.ours(uuid)}
 
 
-def _sharers(snapshot: Snapshot, wishes: Wishes) -> dict[tuple[str, int], bool]:
-    """The same for bandwidth counters: (UUID, L3 cache id) -> whether the domain has one there."""
-    if snapshot.bandwidth is None:
+def _sharers(snapshot: Snapshot, wishes: Wishes) -> dict[str, dict[int, bool]]:
+    """The same for bandwidth counters: UUID -> L3 cache id -> whether the domain has one there."""
+    bandwidth = snapshot.bandwidth
+    if bandwidth is None:
         return {}
-    found: dict[tuple[str, int], bool] = {}
-    for cache in snapshot.bandwidth.free:
-        asks = {
-            one.domain.uuid: [group for group in snapshot.ours(one.domain.uuid) if group in snapshot.bandwidth.assigned]
-            for one in snapshot.running
-            if wishes.enables(one.domain.uuid) and wishes.of[one.domain.uuid].bandwidth is not False
-        }
-        asks = {uuid: groups for uuid, groups in asks.items() if groups}
-        lacking = {uuid for uuid, groups in asks.items() if cache in snapshot.bandwidth.lacking(groups)}
+    asks = {
+        one.domain.uuid: [group for group in snapshot.ours(one.domain.uuid) if group in bandwidth.assigned]
+        for one in snapshot.running
+        if wishes.enables(one.domain.uuid) and wishes.of[one.domain.uuid].bandwidth is not False
+    }
+    asks = {uuid: groups for uuid, groups in asks.items() if groups}
+    lacking = {uuid: bandwidth.lacking(groups) for uuid, groups in asks.items()}
+    found: dict[str, dict[int, bool]] = {}
+    for cache in bandwidth.free:
         # No turn will come where none of its like has a counter
-        holding = {uuid for uuid, groups in asks.items() if _holds(snapshot.bandwidth, groups, cache)}
-        classes = {_class(wishes.of[uuid]) for uuid in lacking} & {_class(wishes.of[uuid]) for uuid in holding}
+        holding = {uuid for uuid, groups in asks.items() if any(bandwidth.held(group, cache) for group in groups)}
+        classes = {_class(wishes.of[uuid]) for uuid in asks if cache in lacking[uuid]}
+        classes &= {_class(wishes.of[uuid]) for uuid in holding}
         for uuid in asks:
             if _class(wishes.of[uuid]) in classes:
-                found[uuid, cache] = uuid in holding
+                found.setdefault(uuid, {})[cache] = uuid in holding
     return found
-
-
-def _holds(bandwidth: Bandwidth, groups: t.Iterable[Group], cache: int) -> bool:
-    return any(where == cache for group in groups for _event, where in bandwidth.assigned[group])
 
 
 def _class(wish: Wish) -> tuple[bool, int]:

@@ -14,6 +14,8 @@ Number = t.Union[int, float, Decimal]
 
 GAUGE = "gauge"
 COUNTER = "counter"
+# The label `scope` of the bandwidth that an event counts
+SCOPES = {"mbm_total_bytes": "total", "mbm_local_bytes": "local"}
 
 
 class Family(t.NamedTuple):

@@ -17,7 +17,7 @@ from ..kernel.info import configurations
 from ..kernel.preflight import missing_monitoring
 from ..kernel.topology import cache_sizes
 from ..wish.files import load
-from .exposition import COUNTER, Family, Point
+from .exposition import COUNTER, SCOPES, Family, Point
 from .host import describe_counters, problems
 
 if t.TYPE_CHECKING:
@@ -39,7 +39,6 @@ _BANDWIDTH = Family(
     "Bytes moved between an L3 cache and memory: all memory (total), or that of the cache's own node (local).",
     COUNTER,
 )
-_SCOPES = {"mbm_total_bytes": "total", "mbm_local_bytes": "local"}
 # Of packages: what an event is called here, if that needs a unit, and what it is
 _TELEMETRY = {
     "core_energy": (
@@ -129,7 +128,7 @@ def _of_domain(
             # It is not counted all the time: what was measured in its turns is told instead
             continue
         if place.resource == L3:
-            yield Point(_BANDWIDTH, {**labels, "cache_id": str(place.id), "scope": _SCOPES[event]}, counted)
+            yield Point(_BANDWIDTH, {**labels, "cache_id": str(place.id), "scope": SCOPES[event]}, counted)
         else:
             yield Point(_telemetry(event), {**labels, "package": str(place.id)}, counted)
 

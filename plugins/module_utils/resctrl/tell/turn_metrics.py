@@ -12,7 +12,7 @@ import math
 import typing as t
 
 from ..kernel.events import L3, OCCUPANCY, TABLE
-from .exposition import Family, Point
+from .exposition import SCOPES, Family, Point
 
 if t.TYPE_CHECKING:
     from ..decide.windows import Turned
@@ -25,7 +25,6 @@ _BANDWIDTH = Family(
     "libvirt_domain_memory_bandwidth_sampled_bytes_per_second",
     f"Bytes per second moved between an L3 cache and memory, {_LAST}.",
 )
-_SCOPES = {"mbm_total_bytes": "total", "mbm_local_bytes": "local"}
 _POWER = Family("libvirt_domain_core_energy_sampled_watts", f"Power of the cores, {_LAST}.")
 _UNITS = {event.name: event.unit for event in TABLE}
 _WHEN = Family("libvirt_domain_sampled_timestamp_seconds", "When that turn ended.")
@@ -49,7 +48,7 @@ def points_of_turn(labels: t.Mapping[str, str], turned: Turned, wall: float) -> 
     notes = turned.notes
     for (event, place), one in sorted(notes.measured.items()):
         where = {"cache_id" if place.resource == L3 else "package": str(place.id)}
-        scope = {"scope": _SCOPES[event]} if event in _SCOPES else {}
+        scope = {"scope": SCOPES[event]} if event in SCOPES else {}
         yield Point(
             _family(event),
             {**labels, **where, **scope},
@@ -68,7 +67,7 @@ def points_of_turn(labels: t.Mapping[str, str], turned: Turned, wall: float) -> 
 def _family(event: str) -> Family:
     if event == OCCUPANCY:
         return _OCCUPANCY
-    if event in _SCOPES:
+    if event in SCOPES:
         return _BANDWIDTH
     if _UNITS.get(event) == "joules":
         return _POWER
