@@ -107,6 +107,19 @@ class EmulatedHost(StandinHost):
             module, options, check=check, diff=diff, inside=lambda command: self.domains.argv([*words, *command])
         )
 
+    def run_program(self, argv: Sequence[str], environment: dict[str, str], timeout: float) -> tuple[int, str]:
+        """(status, stdout and stderr) of a program on this host, such as Ansible."""
+        done = subprocess.run(
+            self.domains.argv(argv),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+            timeout=timeout,
+        )
+        return done.returncode, done.stdout + done.stderr
+
     def seen(self, group: str = "") -> pathlib.Path:
         """The directory of a group, as this process sees it."""
         return self.domains.path(self.path(group))

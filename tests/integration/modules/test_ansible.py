@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import pytest
@@ -33,16 +32,7 @@ def ansible(host, tmp_path):
     def run(command, *arguments):
         argv = ["env", f"--chdir={home}", sys.executable, "-m", "ansible", command, "--inventory", "localhost,"]
         argv += ["--connection", "local", *arguments]
-        done = subprocess.run(
-            host.domains.argv(argv),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-            timeout=60,
-        )
-        return done.returncode, done.stdout + done.stderr
+        return host.run_program(argv, environment, 60)
 
     run.environment = environment
     return run

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import pytest
@@ -42,16 +41,7 @@ def investigate_fixture(tmp_path):
             *words,
         ):
             argv += ["-e", word]
-        done = subprocess.run(
-            planted.host.domains.argv([*argv, "kvmops.resctrl.investigate"]),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-            timeout=120,
-        )
-        return done.returncode, done.stdout + done.stderr
+        return planted.host.run_program([*argv, "kvmops.resctrl.investigate"], environment, 120)
 
     run.home = home
     return run

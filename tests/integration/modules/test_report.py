@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
 import sys
 
 import pytest
@@ -47,16 +46,7 @@ def report_fixture(tmp_path):
         (home / "hosts.json").write_text(json.dumps(inventory), encoding="utf-8")
         argv = ["env", f"--chdir={home}", sys.executable, "-m", "ansible", "playbook", "--inventory", "hosts.json"]
         argv += ["-e", f"resctrl_path={planted.host.resctrl}", "-e", "resctrl_interval=0.5", *words]
-        done = subprocess.run(
-            planted.host.domains.argv([*argv, str(playbooks / "report.yml")]),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-            timeout=120,
-        )
-        return done.returncode, done.stdout + done.stderr
+        return planted.host.run_program([*argv, str(playbooks / "report.yml")], environment, 120)
 
     run.home = home
     return run
