@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -52,33 +53,33 @@ def idle_threads(number: int) -> t.Iterator[None]:
             process.kill()
 
 
-def monitor(domain: Standin) -> None:
+def monitor(domain: Standin, scope: str) -> None:
     """Let a domain be as a run of resctrl_mon leaves it."""
     group = RESCTRL / f"mon_groups/kvmops-{domain.uuid}"
     group.mkdir()
-    for tid in domain.vcpus.values():
-        (group / "tasks").write_text(f"{tid}\n", encoding="ascii")
+    with (group / "tasks").open("w", encoding="ascii", buffering=1) as tasks:
+        for tid in domain.threads if scope == "domain" else domain.vcpus.values():
+            tasks.write(f"{tid}\n")
 
 
 def main() -> None:
-    """Prepare, say what there is, and measure."""
+    """Prepare, and print what was measured there: JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scope", choices=("vcpus", "domain"), required=True)
     for name in ("domains", "vcpus", "threads", "looks"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args()
     subprocess.run(["mount", "-t", "resctrl", "resctrl", RESCTRL], check=True)
     with tempfile.TemporaryDirectory() as directory, Standins(pathlib.Path(directory)) as domains:
         for number in range(options.domains):
-            monitor(domains.add(f"vm{number:04}", options.vcpus))
+            monitor(domains.add(f"vm{number:04}", options.vcpus), options.scope)
         with idle_threads(options.threads - count_threads()):
-            print(
-                f"\nLinux {os.uname().release}, {os.cpu_count()} emulated CPUs: {count_threads()} threads, "
-                f"{options.domains} domains of {options.vcpus} vCPUs, {len(list(RESCTRL.glob('mon_groups/*')))} groups",
-                flush=True,
-            )
             environment = {**os.environ, "PYTHONPATH": f"{collections_path()}:{ansible_path()}"}
-            argv = domains.argv([PYTHON, "-B", str(HERE / "look.py"), domains.uri, str(options.looks)])
-            subprocess.run(argv, check=True, env=environment, cwd="/")
+            look = [PYTHON, "-B", str(HERE / "look.py"), domains.uri, options.scope, str(options.looks)]
+            done = subprocess.run(
+                domains.argv(look), check=True, env=environment, cwd="/", stdout=subprocess.PIPE, text=True
+            )
+            print(json.dumps({"threads": count_threads(), "ways": json.loads(done.stdout)}))
 
 
 if __name__ == "__main__":

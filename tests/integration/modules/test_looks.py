@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a look costs the kernel: to list the threads of one group it walks all threads of the system.
 
-Where it tells a thread's group (cpu_resctrl_groups), threads are listed of few groups only.
+Where it tells a thread's group (cpu_resctrl_groups), threads are listed of few groups only, unless few threads run.
 """
 
 from __future__ import annotations
@@ -73,6 +73,13 @@ def test_a_domain_of_which_no_thread_is_in_its_group_is_looked_for_there(crowd):
 
 def test_statistics_list_no_more_than_a_run_does(crowd):
     assert len(listed(crowd, "resctrl_stats")) == 1
+
+
+def test_where_few_threads_run_those_of_each_group_are_listed(make_host):
+    host = make_host("intel-6.12", tells_groups=True, threads=100)
+    for name in ("vm1", "vm2"):
+        host.enable(host.domains.add(name))
+    assert sorted(listed(host, name="*")) == sorted(host.groups())
 
 
 def test_where_the_kernel_does_not_tell_groups_only_those_of_others_are_spared(make_host):

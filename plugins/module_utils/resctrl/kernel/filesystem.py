@@ -20,6 +20,8 @@ DEFAULT_PATH = "/sys/fs/resctrl"
 
 # PROC_PID_INIT_INO of the kernel: the PID namespace that the machine started with
 _INITIAL_NAMESPACE = "pid:[4026531836]"
+# PID_MAX_LIMIT of the kernel, on 64 bits
+_MOST_THREADS = 4 << 20
 _RESERVED = ("info", "mon_groups", "mon_data")
 
 
@@ -161,6 +163,15 @@ class Resctrl:
             and self.mount.filesystem == REAL
             and os.path.exists(f"{self.proc}/self/cpu_resctrl_groups")
         )
+
+    def threads_of_the_machine(self) -> int:
+        """How many threads there are, which the kernel walks for a `tasks` file (fs/proc/loadavg.c: nr_threads).
+
+        More than there can be where that is not known.
+        """
+        fields = read_piece_if_there(f"{self.proc}/loadavg").split()
+        number = fields[3].partition("/")[2] if len(fields) > 3 else ""
+        return int(number) if number.isdigit() else _MOST_THREADS
 
 
 def _raise_unless_gone(exc: OSError, path: str) -> None:

@@ -112,6 +112,20 @@ def test_the_kernel_tells_the_group_of_a_thread(resctrl):
     assert resctrl.group_of(7, 8) == Group("COS1", "a\u2028b")
 
 
+def test_how_many_threads_run_is_told_by_the_load(resctrl):
+    with open(f"{resctrl.proc}/loadavg", "w", encoding="ascii") as file:
+        file.write("0.25 0.41 0.52 2/1251 13360\n")
+    assert resctrl.threads_of_the_machine() == 1251
+
+
+@pytest.mark.parametrize("text", [None, "", "0.25 0.41 0.52 2 13360\n", "0.25 0.41 0.52 2/x 13360\n"])
+def test_where_it_is_not_known_how_many_threads_run_it_is_as_many_as_there_can_be(resctrl, text):
+    if text is not None:
+        with open(f"{resctrl.proc}/loadavg", "w", encoding="ascii") as file:
+            file.write(text)
+    assert resctrl.threads_of_the_machine() == 4194304
+
+
 # -- generations -------------------------------------------------------------------------------------------------------
 
 
