@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,6 @@ import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
 RESCTRL = pathlib.Path("/sys/fs/resctrl")
-READERS = ("C loop", "library")
 # Of each group: two caches with three events
 _VALUES = 6
 
@@ -34,7 +32,6 @@ class Cost(t.NamedTuple):
     user: float
     system: float
     workers: float
-    wall: float
 
 
 def commands(root: pathlib.Path, proc: str, loop: str) -> dict[str, list[str]]:
@@ -48,10 +45,16 @@ def commands(root: pathlib.Path, proc: str, loop: str) -> dict[str, list[str]]:
 
 def run(command: list[str], rounds: int) -> Cost:
     """Run a reader for so many rounds."""
-    workers, before, start = _workers(), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    workers, before = _workers(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([*command, str(rounds)], check=True, stdout=subprocess.DEVNULL)
-    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Cost(after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, _workers() - workers, wall)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, _workers() - workers)
+
+
+def cost_of_a_value(command: list[str], rounds: int, values: int) -> dict[str, float]:
+    """What a reader takes for each of the values that it reads in a round, in seconds, without its start."""
+    once, often = run(command, 1), run(command, 1 + rounds)
+    return {name: (getattr(often, name) - getattr(once, name)) / rounds / values for name in Cost._fields}
 
 
 def _workers() -> float:
@@ -91,8 +94,30 @@ def copy(to: pathlib.Path) -> pathlib.Path:
     return to
 
 
+def measure(groups: int, turns: int, values: int, loop: str) -> dict[str, dict[str, list[dict[str, float]]]]:
+    """Place -> reader -> what a value took, turn by turn."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
+        plain = copy(pathlib.Path(scratch, "resctrl"))
+        mounts = pathlib.Path(scratch, "proc/self/mounts")
+        mounts.parent.mkdir(parents=True)
+        mounts.write_text(f"resctrl {plain} resctrl rw,relatime 0 0\n")
+        places = {
+            "resctrl": commands(RESCTRL, "/proc", loop),
+            "plain files": commands(plain, str(mounts.parents[1]), loop),
+        }
+        costs: dict[str, dict[str, list[dict[str, float]]]] = {
+            place: {reader: [] for reader in readers} for place, readers in places.items()
+        }
+        rounds = max(2, values // (groups * _VALUES))
+        for _turn in range(turns):
+            for place, readers in places.items():
+                for reader, command in readers.items():
+                    costs[place][reader].append(cost_of_a_value(command, rounds, groups * _VALUES))
+    return costs
+
+
 def main() -> None:
-    """Make the groups, and measure; the readers take turns, so that a slow moment hits all alike."""
+    """Make the groups, and measure; the readers take turns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loop", required=True, help="the C loop, compiled")
     parser.add_argument("--groups", type=int, nargs="+", required=True)
@@ -100,31 +125,15 @@ def main() -> None:
     parser.add_argument("--values", type=int, required=True, help="about as many are read in each turn")
     options = parser.parse_args()
     subprocess.run(["mount", "-t", "resctrl", "resctrl", RESCTRL], check=True)
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
-        for groups in options.groups:
-            while len(list((RESCTRL / "mon_groups").iterdir())) < groups:
-                group = RESCTRL / f"mon_groups/kvmops-{uuid.uuid4()}"
-                group.mkdir()
-                count(group)
-            directory = pathlib.Path(scratch, str(groups))
-            plain = copy(directory / "resctrl")
-            (directory / "proc/self").mkdir(parents=True)
-            (directory / "proc/self/mounts").write_text(f"resctrl {plain} resctrl rw,relatime 0 0\n")
-            rounds = max(2, options.values // (groups * _VALUES))
-            places = {
-                "resctrl": commands(RESCTRL, "/proc", options.loop),
-                "plain files": commands(plain, str(directory / "proc"), options.loop),
-            }
-            costs = {(place, reader): [] for place in places for reader in READERS}
-            for _turn in range(options.turns):
-                for (place, reader), turns in costs.items():
-                    command = places[place][reader]
-                    once, often = run(command, 1), run(command, 1 + rounds)
-                    # What is left is that of the rounds, without the start
-                    turns.append([(two - one) / rounds / groups / _VALUES * 1e6 for one, two in zip(once, often)])
-            told = {f"{place}, {reader}": turns for (place, reader), turns in costs.items()}
-            print(json.dumps({"groups": groups, "costs": told}), flush=True)
-            shutil.rmtree(directory)
+    there = 0
+    for groups in sorted(options.groups):
+        for number in range(there, groups):
+            group = RESCTRL / f"mon_groups/kvmops-{uuid.uuid5(uuid.NAMESPACE_URL, str(number))}"
+            group.mkdir()
+            count(group)
+        there = groups
+        costs = measure(groups, options.turns, options.values, options.loop)
+        print(json.dumps({"groups": groups, "costs": costs}), flush=True)
 
 
 if __name__ == "__main__":

@@ -190,7 +190,8 @@ def test_where_few_threads_run_those_of_each_group_are_listed_and_no_thread_is_a
     result = host.run("resctrl_mon", name="vm3", check=True)
     assert only(result)["vcpus"]["counted"] == [0, 1]
     opened = [line.split('"')[1] for line in host.modules.calls()]
-    assert [path for path in opened if path.endswith("/tasks")] == [f"{RESCTRL}/{group}/tasks" for group in (ours, other)]
+    listed = [path for path in opened if path.endswith("/tasks")]
+    assert listed == [f"{RESCTRL}/{group}/tasks" for group in (ours, other)]
     assert not [path for path in opened if path.endswith("/cpu_resctrl_groups")]
 
 
