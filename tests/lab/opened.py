@@ -5,7 +5,8 @@
 
 python3 opened.py LOG PROGRAM ARGUMENT...
 
-LOG gets a path a line, as often as it was opened. The program's own are there too: what Python imports.
+LOG gets a path a line, as often as it was opened, and as the program named it: it may be relative to a directory that
+is open. The program's own are there too: what Python imports.
 """
 
 from __future__ import annotations

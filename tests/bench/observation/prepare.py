@@ -29,7 +29,8 @@ from standins import Standin, Standins  # noqa: E402
 from visits import count_threads, idle_threads  # noqa: E402  # beside this file
 
 RESCTRL = pathlib.Path("/sys/fs/resctrl")
-_PLACES = ("/sys/fs/resctrl/", "/proc/", "/run/libvirt/")
+# What is relative is relative to the root of resctrl
+_PLACES = ("/sys/fs/resctrl/", "mon_groups/", "mon_data/", "/proc/", "/run/libvirt/")
 # What differs from domain to domain: a process's number, a group's name
 _NAMES = re.compile(r"(?<=/)([0-9]+|kvmops-[^/]*)(?=/)")
 
