@@ -80,9 +80,11 @@ def kernels_part(kernels: Kernels) -> str:
         for one in measured["reading"]:
             costs = one["costs"]
             more = {reader: _all(costs[RESCTRL][reader]) - _all(costs[PLAIN][reader]) for reader in (LOOP, LIBRARY)}
+            ratio = {place: _all(readers[LIBRARY]) / _all(readers[LOOP]) for place, readers in costs.items()}
             sentences.append(
                 f"Linux {kernel}, {one['groups']} groups: {more[LOOP]} instructions where the C loop reads, "
-                f"{more[LIBRARY]} where the library does."
+                f"{more[LIBRARY]} where the library does, which with that takes {ratio[RESCTRL]:.2f} times what the C loop "
+                f"takes, instead of {ratio[PLAIN]:.2f} times."
             )
     return " ".join(sentences)
 
