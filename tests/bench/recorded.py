@@ -83,8 +83,8 @@ def kernels_part(kernels: Kernels) -> str:
             ratio = {place: _all(readers[LIBRARY]) / _all(readers[LOOP]) for place, readers in costs.items()}
             sentences.append(
                 f"Linux {kernel}, {one['groups']} groups: {more[LOOP]} instructions where the C loop reads, "
-                f"{more[LIBRARY]} where the library does, which with that takes {ratio[RESCTRL]:.2f} times what the C loop "
-                f"takes, instead of {ratio[PLAIN]:.2f} times."
+                f"{more[LIBRARY]} where the library does, which with that takes {ratio[RESCTRL]:.2f} times what the C "
+                f"loop takes, instead of {ratio[PLAIN]:.2f} times."
             )
     return " ".join(sentences)
 
