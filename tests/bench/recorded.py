@@ -19,6 +19,9 @@ _SCOPES = {"vcpus": "vCPUs and main thread", "domain": "every thread"}
 # Threads of a stand-in that are no vCPUs: two, and the main thread
 _OTHERS = {"vcpus": 1, "domain": 3}
 
+# Instructions of a look in which the clock ticks often enough to tell the kernel's share
+_LONG = 20_000_000
+
 # kernel -> {"reading": [...], "location": [...]}, see tests/bench/observation/measure.py
 Kernels = t.Mapping[str, t.Any]
 
@@ -113,7 +116,9 @@ def _of_location(kernel: str, one: Mapping[str, t.Any]) -> list[str]:
     each = one["vcpus"] + _OTHERS[one["scope"]]
     cells = [kernel, str(one["domains"]), f"{each} ({_SCOPES[one['scope']]})", str(one["threads"])]
     for way in ("asked", "listed"):
-        cells.append(f"{ways[way]['instructions'] / 1e6:.1f}, of which the kernel {ways[way]['system']:.0%}")
+        number = ways[way]["instructions"]
+        share = f", of which the kernel {ways[way]['system']:.0%}" if number >= _LONG else ""
+        cells.append(f"{number / 1e6:.1f}{share}")
     files = [f"{sum(ways[way][kind] for kind in ('tasks', 'cpu_resctrl_groups'))}" for way in ("asked", "listed")]
     chosen = "asked" if ways["chosen"]["cpu_resctrl_groups"] else "listed"
     return [*cells, " and ".join(files), chosen]
