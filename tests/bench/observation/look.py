@@ -41,7 +41,7 @@ class Asks(Resctrl):
 class Lists(Resctrl):
     """No thread can be asked for."""
 
-    tells_groups = False  # type: ignore[assignment]
+    tells_groups = False
 
 
 WAYS = {"asked": Asks, "listed": Lists, "chosen": Resctrl}

@@ -39,6 +39,8 @@ _NANOSECONDS = 4
 _SPARE_RMIDS = 8
 _GROUPS = (100, 300)
 _LIMIT = 1800.0
+# With how many a visit to one is measured
+_THREADS = (1500, 3000, 20000)
 
 
 class Crowd(t.NamedTuple):
@@ -121,7 +123,7 @@ def main() -> None:
     options = parser.parse_args()
     kept = recorded.read()
     kept["command"] = shlex.join(["tests/bench/observation/run", *sys.argv[1:]])
-    kept["visits"] = [visits.measure(threads) for threads in sorted({crowd.threads for crowd in CROWDS})]
+    kept["visits"] = [visits.measure(threads) for threads in _THREADS]
     print(recorded.visits(kept), flush=True)
     for kernel in options.kernel or KERNELS:
         measured = {"reading": reading(kernel, options.turns, options.values), "location": []}

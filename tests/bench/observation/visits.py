@@ -11,6 +11,7 @@ library does it, though another one of the same kind (`cgroup`, shown by single_
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -96,7 +97,7 @@ def measure(threads: int) -> dict[str, float]:
         pids = [stack.enter_context(idle_threads(each - 1)) for _process in range(_PROCESSES)]
         there = count_threads()
         names = [(pid, tid) for pid in pids for tid in os.listdir(f"/proc/{pid}/task")]
-        file = statistics.median(nanoseconds(lambda pid=pid, tid=tid: read(pid, tid)) for pid, tid in names)
+        file = statistics.median(nanoseconds(functools.partial(read, pid, tid)) for pid, tid in names)
         return {"threads": there, "visit": walk() / there, "file": file}
 
 
