@@ -6,12 +6,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import time
 import typing as t
 
 from .. import errors
 from ..kernel.lock import acquire
 
 _PATIENCE = 10.0
+# In seconds
+_LONGEST_WRITE = 3600.0
 
 _Parsed = t.TypeVar("_Parsed")
 
@@ -50,19 +54,36 @@ def note_json(path: str, content: t.Mapping[str, t.Any]) -> None:
 
 
 def write_text(path: str, text: str, mode: int) -> None:
-    """Replace a file: a reader sees the old one or the new one, also after a crash. Nobody else may write it meanwhile.
+    """Replace a file: a reader sees the old one or the new one, also after a crash. The last of several writers wins.
 
     Raises OSError.
     """
-    temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        # Neither the umask nor what a run that was cut off has left decides
-        os.fchmod(file.fileno(), mode)
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    _remove_left(path)
+    temporary = f"{path}.{os.urandom(4).hex()}.new"
+    # Others may write to the directory, so nothing is opened that is there already
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            # The umask does not decide
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        # It is there only if that failed
+        forget(temporary)
+
+
+def _remove_left(path: str) -> None:
+    """Remove what writers of a file have left that were killed. One that still writes began less than an hour ago."""
+    directory, name = os.path.split(path)
+    left = re.compile(rf"{re.escape(name)}(\.[0-9a-f]{{8}})?\.new")
+    with contextlib.suppress(OSError):
+        for one in os.listdir(directory or "."):
+            file = os.path.join(directory, one)
+            if left.fullmatch(one) and time.time() - os.lstat(file).st_mtime > _LONGEST_WRITE:
+                forget(file)
 
 
 def forget(path: str) -> None:
