@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
+import stat
 import time
 import typing as t
 
@@ -56,8 +58,11 @@ def note_json(path: str, content: t.Mapping[str, t.Any]) -> None:
 def write_text(path: str, text: str, mode: int) -> None:
     """Replace a file: a reader sees the old one or the new one, also after a crash. The last of several writers wins.
 
-    Raises OSError.
+    What is there and is no file, such as a device or a link, is left alone. Raises OSError.
     """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, "It is no regular file", path)
     _remove_left(path)
     temporary = f"{path}.{os.urandom(4).hex()}.new"
     # Others may write to the directory, so nothing is opened that is there already

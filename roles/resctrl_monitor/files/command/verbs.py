@@ -270,7 +270,8 @@ def metrics(options: argparse.Namespace) -> int:
     try:
         write_text(options.output, text, options.mode)
     except OSError as exc:
-        return fail(f"Cannot write {options.output}: {exc.strerror}")
+        hint = "Name a file in a directory to which root can write"
+        return fail(f"Cannot write {options.output}: {exc.strerror}. {hint}")
     return 0
 
 

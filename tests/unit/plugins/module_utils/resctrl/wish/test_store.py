@@ -93,3 +93,23 @@ def test_what_killed_writers_have_left_is_removed_by_a_later_one(file):
         os.utime(one, (1, 1))
     write(file)
     assert sorted(os.listdir(file.parent)) == sorted(one.name for one in (file, young, *others))
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        os.mkfifo,
+        lambda path: os.symlink(os.devnull, path),
+        lambda path: os.symlink("nowhere", path),
+        lambda path: os.symlink(__file__, path),
+        os.mkdir,
+    ],
+)
+def test_what_is_no_file_is_never_replaced(file, put):
+    """Root would make a file of /dev/null, or of the link /dev/stdout."""
+    put(str(file))
+    before = file.lstat()
+    with pytest.raises(OSError, match="It is no regular file"):
+        write(file)
+    assert file.lstat() == before
+    assert os.listdir(file.parent) == ["resctrl.prom"]
