@@ -55,6 +55,23 @@ def note_json(path: str, content: t.Mapping[str, t.Any]) -> None:
     write_json(path, content)
 
 
+def update_json(
+    path: str, parse: t.Callable[[t.Any], _Parsed], change: t.Callable[[_Parsed | None], t.Mapping[str, t.Any]]
+) -> None:
+    """Replace a file of ours, in a directory that need not be there yet, by what `change` makes of what it holds.
+
+    Nobody else who does so comes between. What is damaged holds nothing (None). Raises LockTimeout, NotRoot, OSError.
+    """
+    directory = os.path.dirname(path)
+    os.makedirs(directory, 0o755, exist_ok=True)
+    with locked(directory):
+        try:
+            held = read_json(path, parse)
+        except errors.PolicyDamaged:
+            held = None
+        write_json(path, change(held))
+
+
 def write_text(path: str, text: str, mode: int) -> None:
     """Replace a file: a reader sees the old one or the new one, also after a crash. The last of several writers wins.
 
