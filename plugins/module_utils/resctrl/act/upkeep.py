@@ -125,11 +125,8 @@ def last_run(path: str = LAST_RUN) -> LastRun | None:
 
 
 def _parse_run(content: t.Any) -> LastRun:  # noqa: ANN401  # what a file holds
-    try:
-        began, failed, waiting, failures = (content[field] for field in LastRun._fields)
-        return LastRun(float(began), bool(failed), int(waiting), int(failures))
-    except (KeyError, TypeError, ValueError) as exc:
-        raise ValueError("it is no run") from exc
+    began, failed, waiting, failures = (content[field] for field in LastRun._fields)
+    return LastRun(float(began), bool(failed), int(waiting), int(failures))
 
 
 def clear(resctrl: Resctrl) -> list[Group]:

@@ -19,12 +19,16 @@ _PATIENCE = 10.0
 # In seconds
 _LONGEST_WRITE = 3600.0
 
+# A float may be infinite in JSON, which is no int
+_OF_ANOTHER_KIND = (ArithmeticError, AttributeError, LookupError, TypeError)
+
 _Parsed = t.TypeVar("_Parsed")
 
 
 def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
-    """A file, parsed; None where there is none. `parse` raises ValueError with a sentence.
+    """A file, parsed; None where there is none.
 
+    `parse` raises ValueError with a sentence, or what Python raises where a value is of another kind than it should be.
     Raises PolicyDamaged, NotRoot.
     """
     try:
@@ -36,9 +40,11 @@ def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
         raise errors.NotRoot(
             f"Cannot read {path}: {exc.strerror}", path=path, hint="Run as root (become: true)"
         ) from exc
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, *_OF_ANOTHER_KIND) as exc:
+        other = isinstance(exc, _OF_ANOTHER_KIND)
+        why = f"it holds something else ({type(exc).__name__})" if other else str(exc)
         raise errors.PolicyDamaged(
-            f"Cannot understand {path}: {exc}",
+            f"Cannot understand {path}: {why}",
             path=path,
             hint="Nothing was changed because of it. Write the file anew, or remove it",
         ) from exc

@@ -75,7 +75,7 @@ def test_while_another_run_holds_the_lock_nothing_is_noted_and_nothing_fails(pat
     assert seen(3.0, path) == {"package 0": Ceiling(5.0, "observed")}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"bytes_per_second": [1]}', '{"bytes_per_second": {"package 0": "x"}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"bytes_per_second": [1]}', '{"bytes_per_second": {"package 0": null}}'])
 def test_a_file_that_cannot_be_understood_is_written_anew(path, text):
     path.parent.mkdir()
     path.write_text(text)

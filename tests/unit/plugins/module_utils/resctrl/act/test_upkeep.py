@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import upkeep
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.news import Report, is_news, news, report_on
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep import clear, enforce_policy, keep_up
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep import (
+    LastRun,
+    clear,
+    enforce_policy,
+    keep_up,
+    last_run,
+    note_run,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome, Result
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.snapshot import Snapshot
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
@@ -262,6 +269,15 @@ def test_a_trouble_that_comes_back_is_said_again(say):
 def test_what_was_done_is_always_said(say):
     for _time in range(2):
         assert say(report(done=["vm1: Now counted: vCPU 0"])).done == ["vm1: Now counted: vCPU 0"]
+
+
+@pytest.mark.parametrize("waiting", [float("inf"), None, [], "many"])
+def test_of_a_run_that_was_noted_in_another_way_nothing_is_known(tmp_path, waiting):
+    path = tmp_path / "enforced.json"
+    note_run(1.5, None, str(path))
+    assert last_run(str(path)) == LastRun(1.5, True, 0, 0)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "waiting": waiting}))
+    assert last_run(str(path)) is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"said": "x"}'])

@@ -12,7 +12,8 @@ import stat
 
 import pytest
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish.store import write_text
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish.store import read_json, write_text
 
 
 @pytest.fixture(name="file")
@@ -113,3 +114,21 @@ def test_what_is_no_file_is_never_replaced(file, put):
         write(file)
     assert file.lstat() == before
     assert os.listdir(file.parent) == ["resctrl.prom"]
+
+
+@pytest.mark.parametrize(
+    ("text", "parse", "why"),
+    [
+        ("{", len, "Expecting property name"),
+        ('{"a": "x"}', lambda content: float(content["a"]), "could not convert string to float: 'x'"),
+        ('{"a": null}', lambda content: float(content["a"]), r"it holds something else \(TypeError\)"),
+        ('{"a": Infinity}', lambda content: int(content["a"]), r"it holds something else \(OverflowError\)"),
+        ("{}", lambda content: content["a"], r"it holds something else \(KeyError\)"),
+        ("[]", lambda content: content[0], r"it holds something else \(IndexError\)"),
+        ("[]", lambda content: content.items(), r"it holds something else \(AttributeError\)"),
+    ],
+)
+def test_whatever_a_file_holds_that_its_reader_cannot_use_it_is_damaged(tmp_path, text, parse, why):
+    (tmp_path / "file.json").write_text(text)
+    with pytest.raises(errors.PolicyDamaged, match=f"Cannot understand .*file.json: {why}"):
+        read_json(str(tmp_path / "file.json"), parse)
