@@ -46,15 +46,16 @@ def status(options: argparse.Namespace) -> int:
     host, outcome = _query(options)
     warn(check_values(host.resctrl))
     declared = declarations(host, outcome)
+    warn(declared.warnings)
     if options.json:
         print_json(
             [
-                {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
+                {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared.of)}
                 for one in outcome.results
             ]
         )
     else:
-        _print_status(outcome.results, named=options.domain is None, declared=declared)
+        _print_status(outcome.results, named=options.domain is None, declared=declared.of)
     unseen = [one for one in outcome.after.absent.values() if isinstance(one, errors.DomainUnseen)]
     for exc in unseen:
         fail(exc)
@@ -215,7 +216,7 @@ def enforce(options: argparse.Namespace) -> int:
         say(in_our_words(line))
     if not options.quiet:
         for name in report.starting:
-            say(f"{name}: is starting, and is seen to when it has")
+            say(f"{name}: is starting, and will be monitored once it is up")
     if report.idle and not options.quiet:
         say("Everything is as declared." if load() != Policy() else "Nothing is declared on this host.")
     warn(report.warnings)
