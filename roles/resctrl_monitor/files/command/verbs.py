@@ -286,6 +286,9 @@ def _slowness(seconds: float, interval: float | None) -> list[str]:
 def clear(options: argparse.Namespace) -> int:
     """End all monitoring of ours."""
     resctrl = Resctrl(options.resctrl_path)
-    for group in upkeep.clear(resctrl):
+    removed, refusals = upkeep.clear(resctrl)
+    for group in removed:
         say(f"Removed {resctrl.path(group)}")
-    return 0
+    for exc in refusals:
+        fail(exc)
+    return int(bool(refusals))

@@ -28,6 +28,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.stat
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Turn
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.windows import Notes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import store
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import Kernel, host_of
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
     LIBVIRT,
@@ -317,6 +318,33 @@ def test_nor_is_it_on_a_host_that_is_given_up(tmp_path, noted):
     assert not noted.exists()
 
 
+def test_while_a_run_takes_turns_a_host_is_not_given_up(tmp_path, noted, monkeypatch):
+    """It would note again what is forgotten now."""
+    monkeypatch.setattr(upkeep, "_LONGEST_RUN", 0.0)
+    kernel = Kernel(tmp_path / "kernel", [group_for(uuid(1), ROOT)])
+    noted.write_text("{}")
+    with store.locked(str(noted.parent)), pytest.raises(errors.LockTimeout):
+        clear(kernel)
+    assert noted.exists()
+    assert kernel.content() == {group_for(uuid(1), ROOT): set()}
+
+
+def test_a_group_that_is_refused_keeps_no_other_one(tmp_path, monkeypatch):
+    first, second, third = (group_for(uuid(number), ROOT) for number in (1, 2, 3))
+    kernel = Kernel(tmp_path, [first, second, third])
+    remove = kernel.changes.remove
+    refusal = errors.Refused("It is refused")
+
+    def refuse(group):
+        if group == second:
+            raise refusal
+        remove(group)
+
+    monkeypatch.setattr(kernel.changes, "remove", refuse)
+    assert clear(kernel) == ([first, third], [refusal])
+    assert kernel.content() == {second: set()}
+
+
 def turning(results, **takers):
     """What a look left where domains take turns. `takers`: their names, and when they began to be counted, or None."""
     known = {vm(int(name[2:])).domain.uuid: Notes(Turn(began)) for name, began in takers.items()}
@@ -387,5 +415,5 @@ def test_a_host_that_is_given_up_keeps_the_groups_of_others_only(tmp_path):
     ours, unseen = group_for(uuid(1), ROOT), group_for(uuid(9), LIBVIRT)
     kernel = Kernel(tmp_path, [ours, unseen, LIBVIRT])
     kernel.where = {1001: ours, 9001: unseen}
-    assert clear(kernel) == [ours, unseen]
+    assert clear(kernel) == ([ours, unseen], [])
     assert kernel.content() == {LIBVIRT: {9001}}
