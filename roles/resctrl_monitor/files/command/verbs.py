@@ -24,7 +24,7 @@ from resctrl.wish.policy import Policy
 from resctrl.wish.store import write_text
 
 from .place import changes_of, host_of
-from .say import fail, fail_for, in_our_words, print_json, say, warn
+from .say import fail, fail_for, in_our_words, print_json, say, say_document, warn
 
 if t.TYPE_CHECKING:
     import argparse
@@ -94,7 +94,7 @@ def stats(options: argparse.Namespace) -> int:
     if options.json:
         print_json(counted)
     elif options.csv:
-        print(table.comma_separated(counted, sampled[0].sample.events if sampled else ()), end="")
+        say_document(table.comma_separated(counted, sampled[0].sample.events if sampled else ()))
     else:
         for name, values in counted.items():
             say(f"Domain: '{name}'")
@@ -266,7 +266,7 @@ def metrics(options: argparse.Namespace) -> int:
     text = exposition(points(collection, facts))
     warn([*collection.warnings, *warnings, *_slowness(collection.seconds, options.interval)])
     if options.output is None:
-        print(text, end="")
+        say_document(text)
         return 0
     try:
         write_text(options.output, text, options.mode)
