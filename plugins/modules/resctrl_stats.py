@@ -493,9 +493,9 @@ ansible_facts:
                 reasons:
                   description:
                     - The name of each rate that is null, with its reason. V(reset) means that the values are of
-                      different counters, because a group was made anew, a cache was offline, or what the event counts
-                      was changed in between. V(idle) means that there were no cycles of which a fraction could be
-                      told.
+                      different counters, because a group was made anew, a MON group went out of the sum that a CTRL_MON
+                      group shows, a cache was offline, or what the event counts was changed in between. V(idle) means
+                      that there were no cycles of which a fraction could be told.
                   type: dict
                   sample: {"mbm_total_bytes_per_second": "reset"}
                 partial:
@@ -728,7 +728,9 @@ ansible_facts:
                   description: The share of the cache that is occupied, or null.
                   type: float
                 bytes_per_second:
-                  description: What everything on the host moves through it, or null.
+                  description:
+                    - What everything on the host moves through it, or null. It is also null where only a part is known,
+                      because a group went away meanwhile or has no bandwidth counter.
                   type: float
                 domains:
                   description:
@@ -787,10 +789,10 @@ ansible_facts:
               contains:
                 what:
                   description:
-                    - V(domains), V(turns), V(vcpus), V(partial) and V(configuration) are about this host. V(host),
-                      V(devices), V(warm_up) and V(window) hold everywhere.
+                    - V(domains), V(turns), V(vcpus), V(partial), V(bandwidth) and V(configuration) are about this host.
+                      V(host), V(devices), V(warm_up) and V(window) hold everywhere.
                   type: str
-                  choices: [domains, turns, vcpus, partial, configuration, host, devices, warm_up, window]
+                  choices: [domains, turns, vcpus, partial, bandwidth, configuration, host, devices, warm_up, window]
                 domains:
                   description: The names of the domains that it is about, if any.
                   type: list

@@ -114,7 +114,7 @@ class Keeper:
             # It is for threads of the domain that are not to be counted
             return
         try:
-            values = read_group(self._resctrl, group, L3_EVENTS[:1], False)
+            values = read_group(self._resctrl, group, L3_EVENTS[:1])
         except OSError:
             values = {}
         most = max_threshold_occupancy(self._resctrl)

@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
 LONG_ENOUGH = 10.0
 # So many names are all said in a sentence; of more, the first ones
 _MANY, _SOME = 12, 10
+_WHOLE = "It is known only if no group goes away meanwhile, and each has a bandwidth counter."
 # What many VMs do once in that time, such as a backup
 _DAY = 86400.0
 
@@ -41,6 +42,10 @@ def uncounted(situation: Situation) -> list[Uncounted]:
         Uncounted("partial", f"Of these VMs only a part is known: {_listed(partial)}.", partial),
     ]
     found = [one for one in found if one.domains]
+    lacking = [cache for cache, one in situation.whole.items() if "bandwidth" in one.partial and one.moved is None]
+    if lacking:
+        said = f"How much everything moves through L3 cache {_listed(lacking)} is not known. {_WHOLE}"
+        found.append(Uncounted("bandwidth", said))
     if situation.configured:
         said = f"These events were configured to count something else than usual: {'; '.join(situation.configured)}."
         found.append(Uncounted("configuration", said))

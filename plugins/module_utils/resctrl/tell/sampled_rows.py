@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..kernel.events import COUNTER, ENERGY, L3, OCCUPANCY, TABLE, plain
+from ..kernel.events import COUNTER, ENERGY, L3, OCCUPANCY, TABLE
 from .sampled import measured_sums, window
 from .table import NUMBERS, Row
 
@@ -24,7 +24,8 @@ def row_of_turn(name: str, turned: Turned) -> Row:
     if not notes.measured:
         return Row(name, "waiting", None, {}, note="waiting for its first turn")
     sums = measured_sums(turned)
-    numbers = {column: _known(sums.get(_NAMES[event])) for column, event in NUMBERS.items()}
+    shown = {column: sums.get(_NAMES[event]) for column, event in NUMBERS.items()}
+    numbers = {column: one.number if one else None for column, one in shown.items()}
     partial = {column for column, event in NUMBERS.items() if _is_part(sums.get(_NAMES[event]))}
     caches = {
         place.id: measured.number
@@ -45,12 +46,6 @@ def row_of_turn(name: str, turned: Turned) -> Row:
         any(event == ENERGY for event, _place in notes.measured),
         sampled=True,
     )
-
-
-def _known(one: Sum | None) -> float | None:
-    if one is None:
-        return None
-    return plain(one.known if one.value.number is None else one.value.number)
 
 
 def _is_part(one: Sum | None) -> bool:
