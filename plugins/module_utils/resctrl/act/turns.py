@@ -13,8 +13,9 @@ import typing as t
 from .. import errors
 from ..decide.planning import CREATE, REMOVE, UNCOUNT
 from ..decide.status import status_of
+from ..decide.takers import settle
 from ..decide.turns import Turn
-from ..decide.windows import Notes, begin, end_bandwidth, end_turn, settle
+from ..decide.windows import Notes, begin, end_bandwidth, end_turn
 from ..kernel.counters import read_group
 from ..kernel.events import L3, L3_EVENTS, OCCUPANCY
 from ..kernel.groups import leaving_group

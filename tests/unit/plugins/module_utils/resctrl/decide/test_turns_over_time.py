@@ -30,12 +30,12 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.plan
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import Part, Sample
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.takers import settle
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Queue, Turns
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.windows import (
     Turned,
     begin,
     end_turn,
-    settle,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wishes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import L3, L3_EVENTS, Place, Value
