@@ -93,6 +93,11 @@ class Notes(t.NamedTuple):
         """Whether it is not counted because it is not its turn."""
         return self.group is not None and self.group.began is None
 
+    @property
+    def waits_for_counters(self) -> bool:
+        """Whether it is counted, but without bandwidth on some cache because it is not its turn."""
+        return not self.waits and any(turn.began is None for turn in self.counters.values())
+
 
 class Turned(t.NamedTuple):
     """What is noted of a domain, how turns are taken, and when that was looked at."""

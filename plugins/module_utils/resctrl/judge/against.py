@@ -33,11 +33,13 @@ def uncounted(situation: Situation) -> list[Uncounted]:
     subjects = situation.subjects
     without = tuple(one.name for one in subjects if not one.counted and not one.waits)
     waiting = tuple(one.name for one in subjects if one.waits)
+    sharing = tuple(one.name for one in subjects if one.waits_for_counters)
     partly = tuple(one.name for one in subjects if one.counted and one.uncounted)
-    partial = tuple(one.name for one in subjects if any(held.partial for held in one.holdings.values()))
+    partial = tuple(one.name for one in subjects if _is_partial(one))
     found = [
         Uncounted("domains", f"These VMs are not monitored: {_listed(without)}.", without),
-        Uncounted("turns", f"It was not the turn of these VMs to be counted: {', '.join(waiting)}.", waiting),
+        Uncounted("turns", f"It was not the turn of these VMs to be counted: {_listed(waiting)}.", waiting),
+        Uncounted("turns", f"It was not the turn of these VMs to have bandwidth counted: {_listed(sharing)}.", sharing),
         Uncounted("vcpus", f"Some vCPUs of these VMs are not counted: {_listed(partly)}.", partly),
         Uncounted("partial", f"Of these VMs only a part is known: {_listed(partial)}.", partial),
     ]
@@ -56,6 +58,12 @@ def uncounted(situation: Situation) -> list[Uncounted]:
         Uncounted("warm_up", "A group that was just made may show what the former owner of its RMID left in a cache."),
         Uncounted("window", f"Nothing is known of the time outside of these {situation.interval:.3g} seconds."),
     ]
+
+
+def _is_partial(subject: Subject) -> bool:
+    """Whether only a part of it is known, and not only because its bandwidth waits for a turn."""
+    known = {"bandwidth"} if subject.waits_for_counters else set()
+    return any(held.partial - known for held in subject.holdings.values())
 
 
 def doubts_of_time(situation: Situation) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Subject(t.NamedTuple):
     `vcpus`: their ids.  `counted` and `uncounted`: how many of them are counted, and are not.
     `forced_by`: see DomainStatus.
     `stalls`: package -> the share of its cycles that misses of the L3 cache cost; empty without telemetry.
-    `waits`: it takes turns to be counted, and it is not its turn.
+    `waits`: it takes turns to be counted, and it is not its turn.  `waits_for_counters`: only its bandwidth does.
     `identity`: what a later process or other groups of this domain do not have; "" where it is not known.
     """
 
@@ -59,6 +59,7 @@ class Subject(t.NamedTuple):
     stalls: t.Mapping[int, float] = types.MappingProxyType({})
     identity: str = ""
     waits: bool = False
+    waits_for_counters: bool = False
 
 
 class Ceiling(t.NamedTuple):
@@ -155,6 +156,7 @@ def subject_of(
         stalls(first, second),
         _identity(process, second, len(counted)),
         waits=one.turned is not None and one.turned.notes.waits,
+        waits_for_counters=one.turned is not None and one.turned.notes.waits_for_counters,
     )
 
 

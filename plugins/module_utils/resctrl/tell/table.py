@@ -34,7 +34,7 @@ class Row(t.NamedTuple):
 
     `caches`: L3 cache id -> the bytes there.  `partial`: the columns of which a part is not known, or all of it.
     `has_watts`: whether the host counts energy at all.
-    `sampled`: the numbers were measured in the domain's last turn, and are not what is now.
+    `sampled`: the columns with what was measured in the domain's last turn, and is not what is now.
     """
 
     name: str
@@ -47,11 +47,19 @@ class Row(t.NamedTuple):
     note: str = ""
     watts: _Number = None
     has_watts: bool = False
-    sampled: bool = False
+    sampled: frozenset[str] = frozenset()
 
     def number(self, column: str) -> _Number:
         """The value of a column of numbers."""
         return {"cache": self.cache, "total": self.total, "local": self.local, "watts": self.watts}[column]
+
+    def now(self) -> Row:
+        """The line with what is now only, as sums are made of it."""
+        if not self.sampled:
+            return self
+        old: dict[str, t.Any] = dict.fromkeys(self.sampled)
+        caches = {} if "cache" in old else self.caches
+        return self._replace(**old, caches=caches, partial=self.partial - self.sampled)
 
 
 class Table(t.NamedTuple):
@@ -113,7 +121,7 @@ def rest_of(whole: Statistics, rows: t.Sequence[Row]) -> Row:
     a part of everything is unknown that may be known of the domains in it, so is the rest.
     """
     everything, sums = row_of(whole), _sums(whole)
-    rows = [row for row in rows if not row.sampled]
+    rows = [row.now() for row in rows]
 
     def left(number: _Number, parts: t.Iterable[_Number], event: str = OCCUPANCY) -> _Number:
         comparable = event in sums and sums[event].value.reason in _COMPARABLE
@@ -134,7 +142,7 @@ def rest_of(whole: Statistics, rows: t.Sequence[Row]) -> Row:
 
 def sum_of(rows: t.Sequence[Row]) -> Row:
     """The line of all domains together that are counted now."""
-    rows = [row for row in rows if not row.sampled]
+    rows = [row.now() for row in rows]
 
     def add(numbers: t.Iterable[_Number]) -> _Number:
         known = [number for number in numbers if number is not None]
@@ -207,9 +215,9 @@ def table(
     body = [line(row) for row in sort_rows(rows, by)]
     lines = [line(row) for row in foot]
     if any(_is_part(row, column) for row in [*rows, *foot] for column in NUMBERS):
-        lines.append(cut("~ a part of it is not known", width))
+        lines.append(cut("~ incomplete: part of it is unknown", width))
     if any(row.sampled for row in rows):
-        lines.append(cut("^ from its last turn, in no sum: it is not what is now", width))
+        lines.append(cut("^ measured in the domain's last turn; not current, and not in the sum", width))
     return Table(head, body, lines)
 
 
@@ -226,7 +234,7 @@ def _cells(row: Row, bars: t.Sequence[int], sizes: t.Mapping[int, int], has_watt
 def _number(row: Row, column: str) -> str:
     number = row.number(column)
     shown = human(number) if column != "watts" else "-" if number is None else f"{number:.1f}"
-    old = "^" if row.sampled and number is not None else ""
+    old = "^" if column in row.sampled and number is not None else ""
     return f"{old}{'~' if _is_part(row, column) else ''}{shown}"
 
 

@@ -217,6 +217,12 @@ def test_only_what_is_counted_in_turns_is_measured_for_them():
     assert begin(Notes(None, {0: Turn(100.0)}), sample(100.0)).starts.keys() == {(TOTAL, ON_0)}
 
 
+def test_who_waits_for_a_group_does_not_wait_for_a_counter_only():
+    waits, has = {0: Turn(None, 1.0), 1: Turn(5.0)}, {0: Turn(5.0)}
+    asked = (Notes(None, waits), Notes(Turn(5.0), waits), Notes(Turn(None), waits), Notes(None, has), Notes(Turn(5.0)))
+    assert [notes.waits_for_counters for notes in asked] == [True, True, False, False, False]
+
+
 def test_how_many_take_turns_is_told_in_words():
     one = [Notes(Turn(1.0)), Notes(Turn(None)), Notes(None, {0: Turn(1.0)})]
     assert taken(one) == ["2 domains take turns with 1 group", "1 domains take turns with the bandwidth counters"]

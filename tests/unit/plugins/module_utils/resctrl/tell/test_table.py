@@ -121,7 +121,7 @@ def test_of_a_sum_that_is_known_in_part_the_part_is_shown_and_marked():
     lines = table([row], None, SIZES).lines
     assert " ~10B " in lines[1]
     assert " 300B " in lines[1]
-    assert lines[-1] == "~ a part of it is not known"
+    assert lines[-1] == "~ incomplete: part of it is unknown"
 
 
 def test_a_domain_that_nobody_monitors_lacks_nothing():
@@ -151,6 +151,18 @@ def test_below_the_domains_stand_their_sum_and_the_rest_of_the_host():
     assert rest_of(whole, rows) == Row("(the rest)", "", 70, {0: 70}, 19.0, 27.0)
     foot = table(rows, rest_of(whole, rows), SIZES).foot
     assert [line.split()[0] for line in foot] == ["(sum)", "(the"]
+
+
+def test_what_was_measured_in_a_last_turn_is_in_no_sum_and_what_is_now_is():
+    waits = Row("a", "Enabled", 10, {0: 10}, 5.0, 1.0, sampled=frozenset({"total"}), partial=frozenset({"total"}))
+    old = Row("b", "waiting", 20, {0: 20}, 6.0, 2.0, sampled=frozenset({"cache", "total", "local"}))
+    assert sum_of([waits, old]) == Row("(sum)", "", 10, {0: 10}, None, 1.0)
+    rest = rest_of(of({0: (100, 60, 60)}, before={0: (0, 0, 0)}), [waits, old])
+    assert (rest.cache, rest.caches, rest.total, rest.local) == (90, {0: 90}, 30.0, 29.0)
+    first, second = (re.sub(" +", " ", line) for line in table([waits, old], None, SIZES, by="name").body)
+    assert " 10B ^~5B 1B" in re.sub(r"\[.*?\] ", "", first)
+    assert " ^20B ^6B ^2B" in re.sub(r"\[.*?\] ", "", second)
+    assert table([waits], None, SIZES).lines[-1].startswith("^ measured in the domain's last turn")
 
 
 def test_the_rest_is_never_less_than_nothing():
@@ -243,6 +255,7 @@ ROWS = st.builds(
     NAMES,
     st.none() | st.floats(0, 2**20),
     st.booleans(),
+    st.sets(st.sampled_from(["cache", "total", "local", "watts"])).map(frozenset),
 )
 
 
