@@ -51,6 +51,14 @@ class Queue(t.NamedTuple):
     counters: t.Mapping[tuple[str, int], Turn] = types.MappingProxyType({})
     in_limbo: int = 0
 
+    def shares(self, cache: int) -> bool:
+        """Whether turns are taken with the bandwidth counters of an L3 cache: somebody has one who makes room."""
+        return any(where == cache and turn.began is not None for (_uuid, where), turn in self.counters.items())
+
+    def comes_to(self, uuid: str, cache: int) -> bool:
+        """Whether a domain will be given a bandwidth counter there."""
+        return (uuid, cache) in self.counters and self.shares(cache)
+
     def is_over(self, turn: Turn | None) -> bool:
         """Whether a turn has lasted a whole window. One of which nothing is known has only begun."""
         return self._has_lasted(turn, 1)
