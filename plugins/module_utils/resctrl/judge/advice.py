@@ -91,6 +91,8 @@ def advice(
         for uuid, groups in own.items()
         for group in groups
         for cache in group.held
+        # It may have gone off before the whole host was read
+        if cache in situation.caches
         for one in _of_allocation(situation, subjects[uuid], allocations, group, cache)
     ]
     return [*given, *(one for each in found for one in _cap(situation, subjects.get(each.uuid), allocations, each))]
