@@ -363,7 +363,8 @@ ansible_facts:
               description:
                 - What was measured in the last turn of a domain that takes turns with others, because there are more of
                   them than RMIDs or bandwidth counters (role P(kvmops.resctrl.resctrl_monitor#role)). It is not what is
-                  now. Null for a domain that takes no turns, or has not had one yet.
+                  now, and it has nothing that is counted all the time. Null for a domain that takes no turns, or has not
+                  had one yet.
               type: dict
               contains:
                 from:
@@ -377,7 +378,7 @@ ansible_facts:
                   description: How many seconds ago that ended.
                   type: float
                 coverage:
-                  description: In which part of the time since the turn before that was measured, from 0 to 1.
+                  description: Share of the time since the previous turn that was measured, from 0 to 1.
                   type: float
                 cmt:
                   description: The same as RV(ansible_facts.resctrl_stats.domains.sampled.llc_occupancy).

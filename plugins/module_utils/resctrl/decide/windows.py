@@ -47,7 +47,7 @@ class Measured(t.NamedTuple):
 
     @property
     def coverage(self) -> float:
-        """In which part of the time since it had been measured before it was."""
+        """Share of the time since it had been measured before in which it was."""
         return min(1.0, self.seconds / (self.ended - self.since)) if self.ended > self.since else 1.0
 
 

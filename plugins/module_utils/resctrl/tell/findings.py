@@ -75,7 +75,7 @@ def sentence(one: Finding, situation: Situation) -> str:
     place = f"package {one.package}" if one.cache is None else f"L3 cache {one.cache}"
     more = " or a VM that is not counted" if one.numbers.get("fair_share") else ""
     return text.format(
-        **{**numbers, "domain": one.domain, "place": place, "others": _and(one.others), "or_uncounted": more},
+        **{**numbers, "domain": one.domain, "place": place, "others": _or(one.others), "or_uncounted": more},
         limit=_limit(one, situation),
     )
 
@@ -94,7 +94,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f}%"
 
 
-def _and(names: t.Sequence[str]) -> str:
+def _or(names: t.Sequence[str]) -> str:
     return " or ".join(names)
 
 
