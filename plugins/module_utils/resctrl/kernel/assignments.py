@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import typing as t
 
-from .events import BANDWIDTH, L3, UNASSIGNED, Place, Value, Values
+from .events import BANDWIDTH, L3, UNASSIGNED, Place, Values
 from .files import pairs_in, read_piece
 
 if t.TYPE_CHECKING:
     from .filesystem import Resctrl
     from .groups import Group
+
+# Event and L3 cache id of each counter of a group
+Assigned = t.FrozenSet[t.Tuple[str, int]]
 
 
 def assignments(resctrl: Resctrl, group: Group) -> dict[str, frozenset[int]]:
@@ -31,9 +34,16 @@ def parse_assignments(text: str) -> dict[str, frozenset[int]]:
     return found
 
 
-def doubt(values: dict[Place, Values], assigned: t.Mapping[str, t.Container[int]]) -> None:
-    """Take the numbers back that are not the group's own."""
-    for place, events in values.items():
-        for event in BANDWIDTH if place.resource == L3 else ():
-            if events[event].number is not None and place.id not in assigned.get(event, ()):
-                events[event] = Value(None, UNASSIGNED)
+def counters_of(resctrl: Resctrl, group: Group) -> Assigned:
+    """Event and L3 cache id of each counter that a group has."""
+    return frozenset((event, cache) for event, caches in assignments(resctrl, group).items() for cache in caches)
+
+
+def counters_in(values: t.Mapping[Place, Values]) -> Assigned:
+    """The same of a MON group, by what was read of it: without a counter it says so itself."""
+    return frozenset(
+        (event, place.id)
+        for place, events in values.items()
+        for event in (BANDWIDTH if place.resource == L3 else ())
+        if events[event].reason != UNASSIGNED
+    )

@@ -84,12 +84,15 @@ class Counters(t.NamedTuple):
 
 
 def bandwidth_counters(resctrl: Resctrl) -> dict[int, Counters]:
-    """Cache id -> its assignable bandwidth counters; empty where groups need none (another mode than mbm_event)."""
+    """Cache id -> its assignable bandwidth counters; empty where groups need none (another mode than mbm_event).
+
+    A cache of which it cannot be read how many are free is left out.
+    """
     if assign_mode(resctrl) != ASSIGNABLE:
         return {}
     free = numbers_in(resctrl.info("L3_MON/available_mbm_cntrs"))
     total = numbers_in(resctrl.info("L3_MON/num_mbm_cntrs"))
-    return {cache: Counters(number, free.get(cache, 0)) for cache, number in total.items()}
+    return {cache: Counters(number, free[cache]) for cache, number in total.items() if cache in free}
 
 
 def assigns_on_mkdir(resctrl: Resctrl) -> bool:

@@ -74,7 +74,7 @@ def sentence(one: Finding, situation: Situation) -> str:
     numbers.update({name: human(numbers.get(name)) for name in _BYTES if name in numbers})
     more = " or a VM that is not counted" if one.numbers.get("fair_share") else ""
     return text.format(
-        **{**numbers, "domain": one.domain, "place": _place(one), "others": _and(one.others), "or_uncounted": more},
+        **{**numbers, "domain": one.domain, "place": _place(one), "others": _or(one.others), "or_uncounted": more},
         limit=_limit(one, situation),
     )
 
@@ -97,7 +97,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f}%"
 
 
-def _and(names: t.Sequence[str]) -> str:
+def _or(names: t.Sequence[str]) -> str:
     return " or ".join(names)
 
 

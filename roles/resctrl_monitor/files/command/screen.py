@@ -104,12 +104,12 @@ def _table(counted: t.Sequence[Statistics], width: int, by: str, named: bool) ->
 
 
 def _row(one: Statistics) -> table.Row:
-    if one.turned is None or not one.turned.notes.waits:
+    if one.turned is None:
         return table.row_of(one)
     # Not above: few hosts have it
     from resctrl.tell.sampled_rows import row_of_turn
 
-    return row_of_turn(one.status.domain.name, one.turned)
+    return row_of_turn(one, one.turned)
 
 
 class Live:

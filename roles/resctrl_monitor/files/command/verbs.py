@@ -77,7 +77,6 @@ def stats(options: argparse.Namespace) -> int:
     """What was counted for domains."""
     # Not above, as for why
     from resctrl.act.sampled import statistics
-    from resctrl.tell import table
     from resctrl.tell.statistics import describe_statistics
 
     host, outcome = _query(options)
@@ -94,7 +93,9 @@ def stats(options: argparse.Namespace) -> int:
     if options.json:
         print_json(counted)
     elif options.csv:
-        say_document(table.comma_separated(counted, sampled[0].sample.events if sampled else ()))
+        from resctrl.tell.comma_separated import comma_separated
+
+        say_document(comma_separated(counted, sampled[0].sample.events if sampled else ()))
     else:
         for name, values in counted.items():
             say(f"Domain: '{name}'")

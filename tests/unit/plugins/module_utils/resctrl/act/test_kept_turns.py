@@ -177,6 +177,24 @@ def test_a_reused_rmid_whose_lines_are_still_in_the_cache_tells_no_occupancy_in_
     assert scene.measured(1)["mbm_total_bytes"] == 10
 
 
+@pytest.mark.parametrize(("left", "told"), [("Error", False), ("Unavailable", True)])
+def test_of_an_rmid_whose_lines_cannot_be_read_nobody_believes_that_they_are_gone(scene, left, told):
+    """Unless the hardware knows nothing of it at all: AMD says so of an RMID that has not run on a cache."""
+    scene.kernel.left_by_others = left
+    scene.enforce()
+    assert scene.of(1).unclean == (not told)
+    scene.kernel.write(OURS[1], 4096, 600, 60)
+    scene.after(60)
+    assert ("llc_occupancy" in scene.measured(1)) == told
+
+
+def test_where_the_threshold_cannot_be_read_no_line_of_others_is_taken_for_gone(scene):
+    os.remove(scene.root / "kernel/info/L3_MON/max_threshold_occupancy")
+    scene.kernel.left_by_others = 1
+    scene.enforce()
+    assert scene.of(1).unclean
+
+
 def test_each_turn_is_looked_at_anew(scene):
     scene.kernel.left_by_others = THRESHOLD + 1
     scene.enforce()
@@ -187,7 +205,7 @@ def test_each_turn_is_looked_at_anew(scene):
     assert not scene.of(1).unclean
 
 
-def test_a_group_that_cannot_be_read_when_it_is_made_is_not_said_to_be_unclean(scene):
+def test_a_group_that_is_gone_again_is_not_said_to_be_unclean(scene):
     keeper = Keeper(scene.kernel, SETTINGS, str(scene.directory), lambda: scene.now)
     keeper.made(OURS[3])
     keeper.settle(scene.snapshot, Wishes({}), {})

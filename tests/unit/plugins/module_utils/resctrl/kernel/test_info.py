@@ -98,6 +98,13 @@ def test_counters_are_told_for_each_cache_only_where_groups_need_them(info):
     }
 
 
+@pytest.mark.parametrize(("free", "known"), [("", {}), ("1=7", {1: Counters(32, 7)})])
+def test_a_cache_of_which_it_is_not_known_how_many_counters_are_free_is_left_out(info, free, known):
+    """None would be free there otherwise."""
+    files = {"L3_MON/mbm_assign_mode": "[mbm_event]", "L3_MON/num_mbm_cntrs": "0=32;1=32"}
+    assert bandwidth_counters(info({**files, "L3_MON/available_mbm_cntrs": free})) == known
+
+
 def test_an_event_is_configured_per_cache_or_for_all(info):
     assert configurations(info({"L3_MON/mbm_total_bytes_config": "0=0x7f;1=0x15"})) == {
         "mbm_total_bytes": {0: "0x7f", 1: "0x15"}
