@@ -48,6 +48,14 @@ def test_a_host_without_resctrl_has_no_groups(tmp_path):
     assert (nothing.tasks(OURS), nothing.cpus(OURS)) == (frozenset(), frozenset())
 
 
+def test_what_is_there_and_cannot_be_understood_is_told(resctrl):
+    with open(resctrl.path(ROOT, "tasks"), "w", encoding="utf-8") as file:
+        file.write("1\nall others\n")
+    with pytest.raises(errors.Unreadable, match=r"Cannot understand .*/tasks: .*'all'") as raised:
+        resctrl.tasks(ROOT)
+    assert raised.value.path == resctrl.path(ROOT, "tasks")
+
+
 def test_what_is_there_and_cannot_be_read_is_told(resctrl, monkeypatch):
     def fail(path):
         raise OSError(errno.EIO, os.strerror(errno.EIO), path)
