@@ -41,7 +41,6 @@ ENFORCE, METRICS = "resctrl-mon enforce", "resctrl-mon metrics"
 QUERY, STATISTICS = "resctrl-mon status", "resctrl-mon stats"
 LIST, SCRAPE = "virsh list", "libvirt exporter, a scrape"
 STATS, TOTAL = "virsh domstats --state", "virsh domstats --cpu-total"
-PYTHON_ALONE, IMPORTS = "python3 -IS -c pass", "python3, importing what resctrl-mon metrics does"
 _LAUNCHER = """
 import sys
 sys.path.insert(0, {directory!r})
@@ -151,8 +150,7 @@ def measure(domains: int, turns: int) -> Crowded:
         virsh = ["virsh", "--readonly", "--connect", TEST_DRIVER]
         start = starting.look([*launcher[len(ISOLATED) :], "metrics"], ("resctrl", "command"), crowd.argv)
         commands = {
-            PYTHON_ALONE: [*ISOLATED, "-c", "pass"],
-            IMPORTS: start.command(directory / "lib"),
+            **start.floors(directory / "lib"),
             ENFORCE: [*launcher, "enforce", "--quiet"],
             METRICS: [*launcher, "metrics"],
             QUERY: [*launcher, "status"],

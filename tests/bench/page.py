@@ -29,7 +29,7 @@ import reading  # noqa: E402
 import real  # noqa: E402
 from places import standins  # noqa: E402
 from report import Costs, growth, ratios_of, reached, rows, spread, table, verdict  # noqa: E402
-from starting import PYTHON  # noqa: E402
+from starting import ALONE, IMPORTS, PYTHON, PYTHONS  # noqa: E402
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -135,7 +135,7 @@ def _of_enabling(measured: Sequence[enabling.Enabling]) -> dict[str, str]:
 
 def _of_crowds(crowds: Sequence[agent.Crowded]) -> dict[str, str]:
     start = crowds[0].start
-    names = [name for name in crowds[0].costs if name not in (agent.PYTHON_ALONE, agent.IMPORTS)]
+    names = [name for name in crowds[0].costs if name not in (ALONE, PYTHONS, IMPORTS)]
     return {
         "crowds": table((*_MILLISECONDS, "to virsh list", "to the scrape"), rows(crowds, 0, agent.LIST, agent.SCRAPE)),
         "crowds_growth": growth(crowds, names),
@@ -143,6 +143,7 @@ def _of_crowds(crowds: Sequence[agent.Crowded]) -> dict[str, str]:
         "crowds_scrape": reached(crowds, agent.METRICS, agent.SCRAPE, 1),
         "memory": ", ".join(f"{one.memory:.1f} MiB with {one.number}" for one in crowds),
         "status_file": f"{crowds[0].bytes_of_a_status_file / 1024:.0f}",
+        "crowds_floor": ratios_of(crowds, PYTHONS, agent.LIST),
         "own": str(len(start.own)),
         "others": str(len(start.others)),
         "calls": "; ".join(f"{one.start.calls[0]} with {one.number} domains" for one in crowds),

@@ -18,7 +18,7 @@ import tempfile
 import typing as t
 
 import starting
-from agent import IMPORTS, METRICS, PYTHON_ALONE, SCRAPE, STATISTICS, TOTAL, exporter, install, run, take_turns
+from agent import METRICS, SCRAPE, STATISTICS, TOTAL, exporter, install, run, take_turns
 from reading import tree
 from report import Costs
 from starting import ISOLATED
@@ -57,8 +57,7 @@ def _measure(host: Host, directory: pathlib.Path, number: int, turns: int) -> Co
         launcher = [*ISOLATED, str(install(directory, "tmpfs")), "--resctrl-path", root]
         start = starting.look([*launcher[len(ISOLATED) :], "metrics"], ("resctrl", "command"), host.argv)
         commands = {
-            PYTHON_ALONE: [*ISOLATED, "-c", "pass"],
-            IMPORTS: start.command(directory / "lib"),
+            **start.floors(directory / "lib"),
             METRICS: [*launcher, "metrics"],
             STATISTICS: [*launcher, "stats", "--json"],
             TOTAL: ["virsh", "--readonly", "--connect", _URI, "domstats", "--cpu-total"],

@@ -17,6 +17,12 @@ if t.TYPE_CHECKING:
 PYTHON = "/usr/bin/python3"
 # As the role has resctrl-mon start it
 ISOLATED = [PYTHON, "-IS"]
+# What it does before it works
+ALONE, PYTHONS, IMPORTS = (
+    "python3 -IS -c pass",
+    "the same, importing Python's modules",
+    "the same, importing all modules",
+)
 _LINE = re.compile(r"^import time:[0-9 |]+\| +([\w.]+)$", re.MULTILINE)
 
 
@@ -29,10 +35,16 @@ class Start(t.NamedTuple):
     others: list[str]
     calls: tuple[int, int]
 
-    def command(self, directory: pathlib.Path) -> list[str]:
-        """The command line of a process that imports the same, and does nothing with it. Its own are in `directory`."""
-        names = ", ".join(self.others + self.own)
-        return [*ISOLATED, "-c", f"import sys; sys.path.insert(0, {str(directory)!r}); import {names}"]
+    def floors(self, directory: pathlib.Path) -> dict[str, list[str]]:
+        """Name -> the command line of a process that does less and less of this. Its own modules are in `directory`."""
+        # Those that import come first, as in the program: not all can be imported by themselves
+        others, own = ([*reversed(names)] for names in (self.others, self.own))
+        here = f"import sys; sys.path.insert(0, {str(directory)!r})"
+        return {
+            ALONE: [*ISOLATED, "-c", "pass"],
+            PYTHONS: [*ISOLATED, "-c", f"{here}; import {', '.join(others)}"],
+            IMPORTS: [*ISOLATED, "-c", f"{here}; import {', '.join(own + others)}"],
+        }
 
 
 def look(program: Sequence[str], packages: Sequence[str], inside: Callable[[Sequence[str]], list[str]]) -> Start:
