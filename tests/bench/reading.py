@@ -37,8 +37,9 @@ LOOP, PYTHON_LOOP, LIBRARY = "C loop", "Python loop", "library"
 GO, PQOS, BINDING = "goresctrl", "pqos", "pqos' binding for Python"
 _COUNTERS = {"llc_occupancy": 3276800, "mbm_total_bytes": 98765432101, "mbm_local_bytes": 45678901234}
 _CACHES = ("00", "01")
+CACHES = len(_CACHES)
 # Of each group
-VALUES = len(_COUNTERS) * len(_CACHES)
+VALUES = len(_COUNTERS) * CACHES
 # To trace a process takes far longer than to run it
 _TRACED = 100
 # Enough rounds to read so many values in each process

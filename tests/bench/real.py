@@ -19,7 +19,7 @@ import typing as t
 
 import starting
 from agent import METRICS, SCRAPE, STATISTICS, TOTAL, exporter, install, run, take_turns
-from reading import tree
+from reading import CACHES, tree
 from report import Costs
 from starting import ISOLATED
 
@@ -55,6 +55,9 @@ def _measure(host: Host, directory: pathlib.Path, number: int, turns: int) -> Co
         root = str(there.root)
         stack.enter_context(_mounted(host, root))
         launcher = [*ISOLATED, str(install(directory, "tmpfs")), "--resctrl-path", root]
+        told = host.run([*launcher, "metrics"]).stdout.count("\nlibvirt_domain_llc_occupancy_bytes{")
+        if told != number * CACHES:
+            raise SystemExit(f"resctrl-mon tells {told} occupancies of {number} domains")
         start = starting.look([*launcher[len(ISOLATED) :], "metrics"], ("resctrl", "command"), host.argv)
         commands = {
             **start.floors(directory / "lib"),
