@@ -27,6 +27,7 @@ import enabling  # noqa: E402
 import intel  # noqa: E402
 import reading  # noqa: E402
 import real  # noqa: E402
+import recorded  # noqa: E402
 from places import standins  # noqa: E402
 from report import Costs, growth, ratios_of, reached, rows, spread, table, verdict  # noqa: E402
 from starting import ALONE, IMPORTS, PYTHON, PYTHONS  # noqa: E402
@@ -73,6 +74,7 @@ def main() -> None:
             **_of_enabling(first),
             **_of_crowds(crowds),
             **_of_reals(reals),
+            **recorded.sections(),
             modules=table(("domains", "module", "milliseconds", "own part, to ping"), _of_modules(modules)),
             modules_aim=verdict(
                 ((one.place.partition(" ")[0], one.ratios("resctrl_mon", cost.PING)) for one in modules), cost.BUDGET
