@@ -83,7 +83,7 @@ def analyse(
     before, warnings = histories.read(looks, keep)
     found = findings(situation, before)
     if keep:
-        histories.note(looks, grown(before, situation, by_domain(found)))
+        histories.note(looks, lambda known: grown(known, situation, by_domain(found)))
     own = {one.status.domain.uuid: owned(one.status, one.sample) for one in counted if one.status.domain.uuid in cpu}
     allocations = _allocations(host.resctrl, snapshot)
     return Analysis(counted[:-1], cpu, situation, found, advice(situation, found, allocations, own), warnings)

@@ -53,6 +53,9 @@ def keeping(
         return
     with contextlib.ExitStack() as held:
         try:
+            # The mode is that of the last directory only
+            with contextlib.suppress(FileExistsError):
+                os.makedirs(os.path.dirname(directory), 0o755)
             os.makedirs(directory, 0o700, exist_ok=True)
             held.enter_context(locked(directory, _PATIENCE))
             keeper = Keeper(resctrl, settings, directory)

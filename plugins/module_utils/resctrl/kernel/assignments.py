@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from .events import BANDWIDTH, L3, UNASSIGNED, Place, Values
-from .files import read_piece
+from .files import pairs_in, read_piece
 
 if t.TYPE_CHECKING:
     from .filesystem import Resctrl
@@ -29,9 +29,8 @@ def parse_assignments(text: str) -> dict[str, frozenset[int]]:
     found = {}
     for line in text.split("\n"):
         event, _colon, caches = line.partition(":")
-        pairs = [part.partition("=") for part in caches.strip().split(";") if part]
         if event:
-            found[event.strip()] = frozenset(int(cache) for cache, _equals, state in pairs if state != "_")
+            found[event.strip()] = frozenset(cache for cache, state in pairs_in(caches).items() if state != "_")
     return found
 
 

@@ -332,6 +332,17 @@ def test_while_one_run_keeps_the_notes_another_waits_for_it_and_gives_up(scene, 
             pass
 
 
+def test_nobody_else_may_write_to_the_directories_of_the_notes_whatever_the_umask(scene):
+    directory = scene.root / "run/turns"
+    before = os.umask(0)
+    try:
+        with keeping(scene.kernel, SETTINGS, str(directory)):
+            pass
+    finally:
+        os.umask(before)
+    assert [one.stat().st_mode & 0o777 for one in (directory.parent, directory)] == [0o755, 0o700]
+
+
 def test_where_nothing_can_be_noted_nobody_takes_turns_and_it_is_said(scene):
     (scene.root / "file").write_text("")
     directory = str(scene.root / "file/turns")

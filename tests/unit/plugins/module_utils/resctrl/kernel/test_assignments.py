@@ -51,6 +51,7 @@ def test_a_monitoring_group_tells_by_its_values_what_its_file_tells(tmp_path):
         ("", {}),
         ("mbm_total_bytes:0=e;1=_\nmbm_local_bytes:0=_;1=_\n", {"mbm_total_bytes": {0}, "mbm_local_bytes": set()}),
         ("mbm_total_bytes:\n", {"mbm_total_bytes": set()}),
+        ("mbm_total_bytes:0=e;all;x=e;1=e\nnothing\n", {"mbm_total_bytes": {0, 1}, "nothing": set()}),
     ],
 )
 def test_assignments(text, found):
