@@ -363,8 +363,8 @@ ansible_facts:
               description:
                 - What was measured in the last turn of a domain that takes turns with others, because there are more of
                   them than RMIDs or bandwidth counters (role P(kvmops.resctrl.resctrl_monitor#role)). It is not what is
-                  now, and has nothing that is counted all the time. Null for a domain that takes no turns or has had
-                  none yet.
+                  now, and it has nothing that is counted all the time. Null for a domain that takes no turns, or has
+                  not had one yet.
               type: dict
               contains:
                 from:
