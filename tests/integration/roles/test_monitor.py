@@ -179,6 +179,17 @@ def test_modes_and_owners_are_repaired_and_what_older_versions_had_is_removed(ho
     assert "changed=0" in apply(resctrl_monitor_default="enabled")
 
 
+def test_the_library_is_compiled_for_the_units_which_may_not_write_there(host, apply):
+    """By the checksum of its source: of one length and one time may be two versions of a file."""
+    apply(resctrl_monitor_default="enabled")
+    sources = host.run(["find", LIBRARY, "-name", "*.py", "-printf", "%f\\n"]).stdout.split()
+    header = "import sys; print(*(open(path, 'rb').read(8)[4] for path in sys.argv[1:]))"
+    compiled = host.run(["find", LIBRARY, "-name", "*.pyc"]).stdout.split()
+    assert len(compiled) == len(sources) > 50
+    # PEP 552: the flags "hash-based" and "check the source"
+    assert set(host.run(["python3", "-c", header, *compiled]).stdout.split()) == {"3"}
+
+
 def test_a_storm_of_changes_costs_a_look_a_second_and_hides_no_change(host, apply):
     apply(resctrl_monitor_default="enabled")
     runs = "/run/kvmops-resctrl/runs"
