@@ -59,9 +59,9 @@ test-ansible: deps  ## Sanity, modules and playbooks on each ansible-core; all, 
 test-installed: deps  ## The built archive in a clean environment: first steps, upgrade, removal (root)
 	@python -m pytest --quiet tests/installed
 
-compatibility: test-ansible  ## The same, and write what came of it into docs/compatibility.md (root)
+compatibility: test-ansible  ## The same, and write what came of it into docs/docsite/rst/compatibility.rst (root)
 	@tests/compatibility/table.py record
-	@tests/compatibility/table.py >docs/compatibility.md
+	@tests/compatibility/table.py >docs/docsite/rst/compatibility.rst
 
 checklist: deps  ## Tick the requirements of the Ansible community package
 	@tests/ci/checklist.py
