@@ -10,7 +10,10 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/.work/venv/bin:$(PATH)
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help deps quick lint unit sanity integration conformance kernel-vm test-kernel test-releases test-rulebook test-ansible test-installed compatibility checklist molecule fleet fleet-down test bench demo build lock clean docsite
+# The tests on the lab's hosts, a part for each folder: with -j they run side by side
+parts := $(addprefix integration-,$(notdir $(patsubst %/conftest.py,%,$(wildcard tests/integration/*/conftest.py))))
+
+.PHONY: help deps quick lint unit sanity integration $(parts) conformance kernel-vm test-kernel test-releases test-rulebook test-ansible test-installed compatibility checklist molecule fleet fleet-down test bench demo build lock clean docsite
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -30,8 +33,10 @@ unit: deps  ## Unit tests; the library's on every Python from 3.8 on that is fou
 sanity: deps  ## ansible-test sanity on the newest and the oldest supported ansible-core
 	@tests/ci/sanity.sh
 
-integration: deps  ## Tests on the lab's hosts (root)
-	@python -m pytest tests/integration
+integration: $(parts)  ## Tests on the lab's hosts, or one part such as integration-modules (root)
+
+$(parts): integration-%: deps
+	@python -m pytest tests/integration/$*
 
 conformance: deps  ## The kernel's rules on the emulator, in every era and on every kind of hardware (root)
 	@python -m pytest --quiet tests/conformance
@@ -78,8 +83,8 @@ fleet-down: deps  ## Take the fleet down (root)
 docsite: deps  ## Build the documentation site into .work/docsite/html; a warning is an error
 	@tests/ci/docsite.sh
 
-# The longest first: with -j2 the others run beside it
-test: integration lint unit conformance sanity docsite molecule  ## All tests of this machine's kernel and release
+# The longest first: with -j2 the others run beside them
+test: integration-domains integration-modules molecule unit sanity lint conformance integration docsite  ## All tests of this machine's kernel and release
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run

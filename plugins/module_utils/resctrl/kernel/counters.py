@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
+import itertools
 import os
 import re
 import typing as t
 
 from .events import (
-    BANDWIDTH,
     ERROR,
     GONE,
     L3,
     PACKAGE,
-    UNASSIGNED,
     UNSUPPORTED,
     Event,
     Place,
@@ -23,7 +24,6 @@ from .events import (
     parse_value,
     told,
 )
-from .files import read_piece
 from .groups import ROOT
 
 if t.TYPE_CHECKING:
@@ -33,38 +33,10 @@ if t.TYPE_CHECKING:
 _DIRECTORY = re.compile(f"mon_({L3}|{PACKAGE})_([0-9]+)")
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 # Longer than any number, and than any word for why there is none
-_LONGEST = 512
+_LONGEST = 64
+# No descriptor: what is looked up from it is not found
+_NOTHING = -1
 _IS_GONE, _UNSUPPORTED = Value(None, GONE), Value(None, UNSUPPORTED)
-
-
-def read_counter(path: str) -> Value:
-    """The value in a file of mon_data, with three system calls. Never raises.
-
-    Only ENOENT and ENODEV say that it went away. Any other errno is an error of the counter.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            text = os.read(descriptor, _LONGEST)
-        finally:
-            os.close(descriptor)
-    except OSError as exc:
-        return _IS_GONE if exc.errno in _GONE else Value(None, ERROR)
-    # As nearly always, and told in no time
-    is_number = text[-1:] == b"\n" and text[:-1].isdigit()
-    return Value(int(text)) if is_number else parse_value(text.decode("utf-8", "surrogateescape"))
-
-
-def _read_settled(path: str) -> Value:
-    """The same on Arm, where a 0 is read again once.
-
-    There a file also reads 0 if the hardware was not ready: the driver waits for as long as the firmware says, tries
-    again, and gives up with EBUSY, for which there is no word (mpam_msmon_read(), rdtgroup_mondata_show(); Linux 7.3).
-    The monitor stays as it was set up, so that a second read mostly finds it ready. A 0 that is read twice is believed:
-    that the kernel could tell it from a true one is nowhere to be seen.
-    """
-    value = read_counter(path)
-    return read_counter(path) if value.number == 0 else value
 
 
 def cache_directories(resctrl: Resctrl, group: Group = ROOT) -> dict[int, str]:
@@ -98,15 +70,28 @@ def _directories(resctrl: Resctrl, group: Group) -> dict[Place, str]:
 
 def _generation(directory: str) -> str:
     try:
-        nodes = sorted(name for name in os.listdir(directory) if name.startswith("mon_sub_"))
-        numbers = [os.stat(os.path.join(directory, name)).st_ino for name in ("", *nodes)]
+        found = os.stat(directory)
+        # A directory has two links, and one for each directory in it (kernfs_refresh_inode(), fs/kernfs/inode.c)
+        names = [] if found.st_nlink == 2 else os.listdir(directory)
+        nodes = sorted(name for name in names if name.startswith("mon_sub_"))
+        numbers = [found.st_ino, *(os.stat(os.path.join(directory, name)).st_ino for name in nodes)]
     except OSError:
         return GONE
     return " ".join(map(str, numbers))
 
 
+class _Files(t.NamedTuple):
+    """The files of a group: their paths in its directory, and what each place's are called.
+
+    `places`: place -> its events, of which those in `paths` follow each other there in the order of the places.
+    """
+
+    paths: list[str]
+    places: dict[Place, list[str]]
+
+
 class Reader:
-    """Reads the counters of many groups at one moment, each with an open, a read and a close.
+    """Reads the counters of many groups at one moment, each with an open, a read and a close. It is closed by `with`.
 
     `events`: those that the host has.  `assignable`: whether groups need bandwidth counters to count bandwidth.
     The kernel makes the same directories in every group (mkdir_mondata_all(), fs/resctrl/rdtgroup.c): they are listed
@@ -116,14 +101,38 @@ class Reader:
     def __init__(self, resctrl: Resctrl, events: t.Sequence[Event], assignable: bool = False) -> None:
         self._resctrl = resctrl
         self._assignable = assignable
-        self._read_counter = _read_settled if resctrl.is_arm else read_counter
+        self._settles = resctrl.is_arm
+        self.mount = resctrl.generation_of_mount()
         self._names = _directories_if_any(resctrl, ROOT)
-        # Resource -> the name of each event that is told, and whether the host has it
+        # Resource -> the events that are told and that the host has, and all that are told
         self._events = {
-            resource: [(event.name, event in events) for event in told(events) if event.resource == resource]
+            resource: [event.name for event in told(events) if event.resource == resource and event in events]
+            for resource in (L3, PACKAGE)
+        }
+        self._unsupported = {
+            resource: {event.name: _UNSUPPORTED for event in told(events) if event.resource == resource}
             for resource in (L3, PACKAGE)
         }
         self._files = self._files_of(self._names)
+        # What is looked up from the root spares the kernel the way to it, for each file
+        self._root = _NOTHING
+        with contextlib.suppress(OSError):
+            self._root = os.open(resctrl.root, os.O_PATH | os.O_DIRECTORY)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._root != _NOTHING:
+            os.close(self._root)
+            self._root = _NOTHING
+
+    def generation(self, group: Group) -> str | None:
+        """What no other group has, of whatever name, mount or boot; None if it is gone."""
+        try:
+            return f"{self.mount}-{os.stat(group.path or '.', dir_fd=self._root).st_ino}"
+        except OSError:
+            return None
 
     def generations(self) -> dict[Place, str]:
         """Cache or package -> what changes when its counters begin anew, because its CPUs went offline and came back.
@@ -145,7 +154,10 @@ class Reader:
         if not values or any(_IS_GONE in found.values() for found in values.values()):
             values = self._read_what_is_there(group, values)
         if self._assignable and not group.mon:
-            _doubt(values, assignments(self._resctrl, group))
+            # Not above: few hosts assign counters
+            from .assignments import assignments, doubt
+
+            doubt(values, assignments(self._resctrl, group))
         return values
 
     def _read_what_is_there(self, group: Group, values: t.Mapping[Place, Values]) -> dict[Place, Values]:
@@ -153,60 +165,88 @@ class Reader:
 
         What was read before it went away is kept. Raises OSError.
         """
-        there = self._files_of(_directories(self._resctrl, group))
+        there = _directories(self._resctrl, group)
         known = {
             place: found
             for place, found in values.items()
             if place in there or any(value not in (_IS_GONE, _UNSUPPORTED) for value in found.values())
         }
-        others = {place: files for place, files in there.items() if place not in known}
-        return dict(sorted({**known, **self._read(group, others)}.items()))
+        others = {place: name for place, name in there.items() if place not in known}
+        return dict(sorted({**known, **self._read(group, self._files_of(others))}.items()))
 
-    def _files_of(self, names: t.Mapping[Place, str]) -> dict[Place, dict[str, str]]:
-        """Place -> event -> its file, relative to a group; "" of one that the host does not have."""
-        found: dict[Place, dict[str, str]] = {}
-        for place, name in names.items():
-            events = self._events[place.resource]
-            found[place] = {event: f"/mon_data/{name}/{event}" if there else "" for event, there in events}
+    def _files_of(self, names: t.Mapping[Place, str]) -> _Files:
+        places = {place: self._events[place.resource] for place in names}
+        return _Files([f"/mon_data/{names[one]}/{event}" for one, events in places.items() for event in events], places)
+
+    def _read(self, group: Group, files: _Files) -> dict[Place, Values]:
+        values = iter(self._values(group.path or ".", files.paths))
+        found = {}
+        for place, events in files.places.items():
+            found[place] = dict(self._unsupported[place.resource])
+            found[place].update(zip(events, values))
         return found
 
-    def _read(self, group: Group, files: t.Mapping[Place, t.Mapping[str, str]]) -> dict[Place, Values]:
-        directory, read = self._resctrl.path(group), self._read_counter
-        return {
-            place: {event: read(directory + file) if file else _UNSUPPORTED for event, file in events.items()}
-            for place, events in files.items()
-        }
+    def _values(self, directory: str, paths: t.Sequence[str]) -> list[Value]:
+        """What each file of a group shows. Never raises."""
+        texts, failures = self._texts(directory, paths)
+        values = _numbers(texts) or [failures.get(path) or _parse(text) for path, text in zip(paths, texts)]
+        if not self._settles:
+            return values
+        return [self._settled(directory, path) if one.number == 0 else one for path, one in zip(paths, values)]
+
+    def _texts(self, directory: str, paths: t.Sequence[str]) -> tuple[list[bytes], dict[str, Value]]:
+        """The text of each file of a group, and path -> why there is none: the text is then empty. Never raises.
+
+        Only ENOENT and ENODEV say that a counter went away. Any other errno is an error of the counter.
+        """
+        texts, failures, root = [], {}, self._root
+        for path in paths:
+            try:
+                descriptor = os.open(directory + path, os.O_RDONLY, dir_fd=root)
+                try:
+                    texts.append(os.read(descriptor, _LONGEST))
+                finally:
+                    os.close(descriptor)
+            except OSError as exc:
+                texts.append(b"")
+                failures[path] = _IS_GONE if exc.errno in _GONE else Value(None, ERROR)
+        return texts, failures
+
+    def _settled(self, directory: str, path: str) -> Value:
+        """A 0 on Arm, read again once.
+
+        There a file also reads 0 if the hardware was not ready: the driver waits for as long as the firmware says,
+        tries again, and gives up with EBUSY, for which there is no word (mpam_msmon_read(), rdtgroup_mondata_show();
+        Linux 7.3). The monitor stays as it was set up, so that a second read mostly finds it ready. A 0 that is read
+        twice is believed: that the kernel could tell it from a true one is nowhere to be seen.
+        """
+        texts, failures = self._texts(directory, [path])
+        return failures.get(path) or _parse(texts[0])
+
+
+# A named tuple's own constructor is a function in Python, which takes as long as a system call
+_number = t.cast("t.Callable[[tuple[int, None]], Value]", functools.partial(tuple.__new__, Value))
+
+
+def _numbers(texts: t.Sequence[bytes]) -> list[Value]:
+    """Their values, in no time, if each is an integer and ends with a line; none otherwise."""
+    together = b"".join(texts)
+    if together.count(b"\n") != len(texts) or not together.replace(b"\n", b"").isdigit():
+        return []
+    try:
+        return [*map(_number, zip(map(int, texts), itertools.repeat(None)))]
+    except ValueError:
+        return []
+
+
+def _parse(text: bytes) -> Value:
+    """What a file showed; one that did not end is no number."""
+    return Value(None, ERROR) if len(text) == _LONGEST else parse_value(text.decode("utf-8", "surrogateescape"))
 
 
 def read_group(
     resctrl: Resctrl, group: Group, events: t.Sequence[Event], assignable: bool = False
 ) -> dict[Place, Values]:
     """What one group shows, see Reader.read(). Raises OSError."""
-    return Reader(resctrl, events, assignable).read(group)
-
-
-def _doubt(values: dict[Place, Values], assigned: t.Mapping[str, t.Container[int]]) -> None:
-    """Take the numbers back that are not the group's own."""
-    for place, events in values.items():
-        for event in BANDWIDTH if place.resource == L3 else ():
-            if events[event].number is not None and place.id not in assigned.get(event, ()):
-                events[event] = Value(None, UNASSIGNED)
-
-
-def assignments(resctrl: Resctrl, group: Group) -> dict[str, frozenset[int]]:
-    """Event -> the caches on which the group has a counter for it; empty where counters are not assigned."""
-    try:
-        return parse_assignments(read_piece(resctrl.path(group, "mbm_L3_assignments")))
-    except OSError:
-        return {}
-
-
-def parse_assignments(text: str) -> dict[str, frozenset[int]]:
-    """Event -> the caches on which it has a counter, from lines such as `mbm_total_bytes:0=e;1=_`."""
-    found = {}
-    for line in text.split("\n"):
-        event, _colon, caches = line.partition(":")
-        pairs = [part.partition("=") for part in caches.strip().split(";") if part]
-        if event:
-            found[event.strip()] = frozenset(int(cache) for cache, _equals, state in pairs if state != "_")
-    return found
+    with Reader(resctrl, events, assignable) as reader:
+        return reader.read(group)

@@ -134,16 +134,6 @@ class Resctrl:
         """The same as the kernel prints it, such as 0-3,8."""
         return read_piece_if_there(self.path(group, "cpus_list")).strip()
 
-    def generation(self, group: Group, mount: int | None = None) -> str | None:
-        """What no other group has, of whatever name, mount or boot; None if it is gone.
-
-        `mount`: what generation_of_mount() has just said, where many groups are asked for.
-        """
-        try:
-            return f"{mount or self.generation_of_mount()}-{os.stat(self.path(group)).st_ino}"
-        except OSError:
-            return None
-
     def group_of(self, pid: int, tid: int) -> Group | None:
         """The group that the kernel says a thread is in; None where it does not say (before 5.6), or it has ended."""
         try:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import typing as t
@@ -65,8 +64,11 @@ def max_threshold_occupancy(resctrl: Resctrl) -> int | None:
 
 def counts_elsewhere(resctrl: Resctrl) -> list[str]:
     """Further monitoring resources of the kernel (such as MB_MON of a vendor's), by their directories in info."""
-    names = [os.path.basename(path) for path in glob.glob(resctrl.path(ROOT, "info", "*_MON"))]
-    return sorted(f"info/{name}" for name in names if name not in _RESOURCES)
+    try:
+        names = os.listdir(resctrl.path(ROOT, "info"))
+    except OSError:
+        return []
+    return sorted(f"info/{name}" for name in names if name.endswith("_MON") and name not in _RESOURCES)
 
 
 def assign_mode(resctrl: Resctrl) -> str | None:

@@ -23,7 +23,7 @@ def bandwidth_of(resctrl: Resctrl, groups: t.Iterable[Group], full: t.Container[
         return None
     # Not above: on most hosts every group counts bandwidth, and what is imported is compiled on every run
     from ..decide.counting import Bandwidth
-    from ..kernel.counters import assignments
+    from ..kernel.assignments import assignments
     from ..kernel.info import assigns_on_mkdir, bandwidth_counters
 
     found = {group: assignments(resctrl, group) for group in sorted(groups)}

@@ -55,33 +55,33 @@ def whole_host(groups: t.Iterable[Group]) -> DomainStatus:
 def sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sample]:
     """One sample of each domain. Raises Unreadable, see statistics()."""
     # What is the same for all domains
-    mount, there = resctrl.generation_of_mount(), events(resctrl)
-    reader = Reader(resctrl, there, assign_mode(resctrl) == ASSIGNABLE)
-    empty = Sample({}, {}, there, 0.0, "", reader.generations(), configurations(resctrl))
-    samples = [_sample(resctrl, status, empty, reader, mount) for status in statuses]
+    there = events(resctrl)
+    with Reader(resctrl, there, assign_mode(resctrl) == ASSIGNABLE) as reader:
+        empty = Sample({}, {}, there, 0.0, "", reader.generations(), configurations(resctrl))
+        samples = [_sample(status, empty, reader) for status in statuses]
     # What was read while resctrl was mounted anew is of the one mount or of the other
-    return samples if resctrl.generation_of_mount() == mount else [_of_no_generation(one) for one in samples]
+    return samples if resctrl.generation_of_mount() == reader.mount else [_of_no_generation(one) for one in samples]
 
 
-def _sample(resctrl: Resctrl, status: DomainStatus, empty: Sample, reader: Reader, mount: int) -> Sample:
+def _sample(status: DomainStatus, empty: Sample, reader: Reader) -> Sample:
     """Read the counters of a domain's groups. A group's generation is looked up after its counters."""
     seconds = time.monotonic()
     if not status.groups:
         return empty._replace(seconds=seconds, reason=_why_nothing_counts(status, empty.events))
-    parts = {group: _part(resctrl, group, reader, mount) for group in outermost(status.groups)}
-    generations = {
-        group: parts[group].generation if group in parts else resctrl.generation(group, mount)
-        for group in sorted(status.groups)
-    }
+    parts = {group: _part(group, reader) for group in outermost(status.groups)}
+    generations = {group: part.generation for group, part in parts.items()}
+    if len(parts) < len(status.groups):
+        inner = sorted(set(status.groups).difference(parts))
+        generations.update((group, reader.generation(group)) for group in inner)
     return Sample(parts, generations, empty.events, seconds, "", empty.places, empty.configured)
 
 
-def _part(resctrl: Resctrl, group: Group, reader: Reader, mount: int) -> Part:
+def _part(group: Group, reader: Reader) -> Part:
     try:
         values, reason = reader.read(group), GONE
     except OSError:
         values, reason = {}, ERROR
-    return Part(values, resctrl.generation(group, mount), reason)
+    return Part(values, reader.generation(group), reason)
 
 
 def _of_no_generation(sample: Sample) -> Sample:

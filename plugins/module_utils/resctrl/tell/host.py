@@ -7,8 +7,9 @@ import types
 import typing as t
 
 from ..errors import Unreadable
+from ..kernel.assignments import assignments
 from ..kernel.configured import Configurations, changed, file_of, in_words, is_default, kinds_of
-from ..kernel.counters import assignments, cache_directories
+from ..kernel.counters import cache_directories
 from ..kernel.events import BANDWIDTH, L3, OCCUPANCY
 from ..kernel.groups import ROOT
 from ..kernel.info import (

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import typing as t
 
@@ -41,4 +40,7 @@ def main(arguments: t.Sequence[str] | None = None, source: str = LIBVIRT) -> int
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
+        # Not above: the agent runs once a minute, and mostly to the end
+        import signal
+
         return 128 + signal.SIGINT

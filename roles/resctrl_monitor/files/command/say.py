@@ -60,5 +60,4 @@ def warn(warnings: t.Iterable[str]) -> None:
 def print_json(value: t.Any) -> None:  # noqa: ANN401  # anything that JSON can say
     """Print for machines."""
     # In ASCII it is JSON whatever the encoding of stdout is
-    json.dump(value, sys.stdout, indent=1)
-    print()
+    print(json.dumps(value, indent=1))

@@ -11,16 +11,11 @@ import pathlib
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel import counters
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.counters import (
     Reader,
-    assignments,
     cache_directories,
-    parse_assignments,
-    read_counter,
     read_group,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import (
@@ -38,6 +33,19 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.grou
 CONTROL, MONITOR = Group("qemu-1-vm2-vcpus_0-1"), Group("qemu-1-vm2-vcpus_0-1", "qemu-1-vm2-vcpus_0")
 
 
+@pytest.fixture(name="tree")
+def tree_fixture(tmp_path):
+    """Two groups of libvirt's with the same numbers; the CTRL_MON group has a counter of its own on cache 1 only."""
+    for group, assigned in ((CONTROL, "mbm_total_bytes:0=_;1=e\n"), (MONITOR, "mbm_total_bytes:0=e;1=e\n")):
+        for cache in ("mon_L3_00", "mon_L3_01"):
+            directory = tmp_path / group.path / "mon_data" / cache
+            directory.mkdir(parents=True)
+            for event, value in zip(EVENTS, (10, 100, 50)):
+                (directory / event).write_text(f"{value}\n")
+        (tmp_path / group.path / "mbm_L3_assignments").write_text(assigned)
+    return Resctrl(str(tmp_path))
+
+
 class Reads:
     """A counter that reads one text after the other, the last one for ever."""
 
@@ -46,11 +54,11 @@ class Reads:
         self.open = os.open
         monkeypatch.setattr(counters.os, "open", self)
 
-    def __call__(self, path, *flags):
-        if path == str(self.path):
+    def __call__(self, path, *flags, **where):
+        if os.path.basename(path) == self.path.name:
             self.count += 1
             self.path.write_text(f"{self.texts[min(self.count, len(self.texts)) - 1]}\n")
-        return self.open(path, *flags)
+        return self.open(path, *flags, **where)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +102,8 @@ def test_what_is_gone_is_no_error(tmp_path):
     assert cache_directories(nothing, group) == {}
     assert Reader(nothing, L3_EVENTS).generations() == {}
     assert read_group(nothing, group, L3_EVENTS) == {}
-    assert assignments(nothing, group) == {}
-    assert read_counter(str(tmp_path / "llc_occupancy")) == Value(None, "gone")
+    with Reader(Resctrl(str(tmp_path / "missing")), L3_EVENTS) as reader:
+        assert (reader.read(group), reader.generation(group)) == ({}, None)
 
 
 @pytest.mark.parametrize(
@@ -106,12 +114,22 @@ def test_what_is_gone_is_no_error(tmp_path):
         (b"1x", Value(None, "error")),
         (b"\n", Value(None, "error")),
         (b"", Value(None, "error")),
+        (b"1_0\n", Value(None, "error")),
+        (b"-1\n", Value(None, "error")),
+        (b"1\n2\n", Value(None, "error")),
+        (b"1", Value(1)),
         ("\u0663\n".encode(), Value(None, "error")),
+        (b"Unavailable\n", Value(None, "unavailable")),
+        pytest.param(b"9" * 100, Value(None, "error"), id="a number that does not end"),
     ],
 )
-def test_whatever_a_file_holds_it_is_a_number_or_none(tmp_path, content, value):
-    (tmp_path / "llc_occupancy").write_bytes(content)
-    assert read_counter(str(tmp_path / "llc_occupancy")) == value
+@pytest.mark.parametrize("other", [b"100\n", b"100", b"", b"\n", b"\n\n", b"1\n2\n", b"Unassigned\n"])
+def test_whatever_a_file_holds_it_is_a_number_or_none(tmp_path, content, value, other):
+    """Whatever another file of the same group holds."""
+    (tmp_path / "mon_data/mon_L3_00").mkdir(parents=True)
+    (tmp_path / "mon_data/mon_L3_00/llc_occupancy").write_bytes(content)
+    (tmp_path / "mon_data/mon_L3_00/mbm_total_bytes").write_bytes(other)
+    assert read_group(Resctrl(str(tmp_path)), Group(), L3_EVENTS[:2])[Place(L3, 0)]["llc_occupancy"] == value
 
 
 @pytest.mark.parametrize(
@@ -124,12 +142,22 @@ def test_whatever_a_file_holds_it_is_a_number_or_none(tmp_path, content, value):
         (errno.EACCES, "error"),
     ],
 )
-def test_only_what_is_not_there_is_gone(monkeypatch, number, reason):
-    def fail(path, *_flags):
-        raise OSError(number, os.strerror(number), path)
+@pytest.mark.parametrize("call", ["open", "read"])
+def test_only_what_is_not_there_is_gone(tree, monkeypatch, number, reason, call):
+    called = getattr(os, call)
 
-    monkeypatch.setattr(counters.os, "open", fail)
-    assert read_counter("/mon_data/mon_L3_00/mbm_total_bytes") == Value(None, reason)
+    def fail(what, *words, **where):
+        path = what if call == "open" else os.readlink(f"/proc/self/fd/{what}")
+        if path.endswith("mon_L3_01/mbm_total_bytes"):
+            raise OSError(number, os.strerror(number), path)
+        return called(what, *words, **where)
+
+    monkeypatch.setattr(counters.os, call, fail)
+    before = os.listdir("/proc/self/fd")
+    first, second = read_group(tree, MONITOR, L3_EVENTS).values()
+    assert first == {"llc_occupancy": Value(10), "mbm_total_bytes": Value(100), "mbm_local_bytes": Value(50)}
+    assert second == {**first, "mbm_total_bytes": Value(None, reason)}
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_cache_that_came_back_or_lost_a_node_counts_anew(tmp_path):
@@ -144,19 +172,6 @@ def test_a_cache_that_came_back_or_lost_a_node_counts_anew(tmp_path):
     seen.append(Reader(resctrl, L3_EVENTS).generations())
     assert all(list(one) == [Place(L3, 0)] for one in seen)
     assert len({one[Place(L3, 0)] for one in seen}) == 3
-
-
-@pytest.fixture(name="tree")
-def tree_fixture(tmp_path):
-    """Two groups of libvirt's with the same numbers; the CTRL_MON group has a counter of its own on cache 1 only."""
-    for group, assigned in ((CONTROL, "mbm_total_bytes:0=_;1=e\n"), (MONITOR, "mbm_total_bytes:0=e;1=e\n")):
-        for cache in ("mon_L3_00", "mon_L3_01"):
-            directory = tmp_path / group.path / "mon_data" / cache
-            directory.mkdir(parents=True)
-            for event, value in zip(EVENTS, (10, 100, 50)):
-                (directory / event).write_text(f"{value}\n")
-        (tmp_path / group.path / "mbm_L3_assignments").write_text(assigned)
-    return Resctrl(str(tmp_path))
 
 
 def test_a_control_group_without_a_counter_has_no_number_of_its_own(tree):
@@ -183,12 +198,20 @@ def test_a_group_that_lacks_a_cache_of_the_root_does_not_show_it(tree):
 def test_a_group_is_read_with_an_open_a_read_and_a_close_for_each_value(tree, monkeypatch):
     for cache in ("mon_L3_00", "mon_L3_01"):
         (pathlib.Path(tree.root) / "mon_data" / cache).mkdir(parents=True)
-    reader, calls = Reader(tree, L3_EVENTS), []
-    for name in ("open", "read", "close", "listdir", "stat"):
-        call = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *words, name=name, call=call: [calls.append(name), call(*words)][1])
-    reader.read(MONITOR)
-    assert calls == ["open", "read", "close"] * len(EVENTS) * 2
+    calls = []
+
+    def count(name, call):
+        def counted(*words, **where):
+            calls.append(name)
+            return call(*words, **where)
+
+        monkeypatch.setattr(os, name, counted)
+
+    with Reader(tree, L3_EVENTS) as reader:
+        for name in ("open", "read", "close", "listdir", "stat"):
+            count(name, getattr(os, name))
+        reader.read(MONITOR)
+        assert calls == ["open", "read", "close"] * len(EVENTS) * 2
 
 
 def test_where_counters_are_not_assigned_every_number_is_the_groups(tree):
@@ -222,24 +245,33 @@ def test_an_assigned_counter_has_nothing_to_do_with_packages(tree):
     assert values[Place(PACKAGE, 0)] == {"core_energy": Value(Decimal("1.5"))}
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("", {}),
-        ("mbm_total_bytes:0=e;1=_\nmbm_local_bytes:0=_;1=_\n", {"mbm_total_bytes": {0}, "mbm_local_bytes": set()}),
-        ("mbm_total_bytes:\n", {"mbm_total_bytes": set()}),
-    ],
-)
-def test_assignments(text, found):
-    assert parse_assignments(text) == found
+# -- generations -------------------------------------------------------------------------------------------------------
 
 
-@given(st.dictionaries(st.sampled_from(EVENTS), st.dictionaries(st.integers(0, 1024), st.booleans())))
-def test_any_assignments(wanted):
-    lines = [
-        f"{event}:" + ";".join(f"{cache}={'e' if on else '_'}" for cache, on in caches.items())
-        for event, caches in wanted.items()
-    ]
-    assert parse_assignments("".join(f"{line}\n" for line in lines)) == {
-        event: {cache for cache, on in caches.items() if on} for event, caches in wanted.items()
-    }
+def generation(resctrl, group):
+    with Reader(resctrl, L3_EVENTS) as reader:
+        return reader.generation(group)
+
+
+def test_a_generation_is_told_by_the_time_of_the_mount_and_the_inode(tree):
+    for group in (Group(), CONTROL, MONITOR):
+        time, inode = os.stat(tree.root).st_ctime_ns, os.stat(tree.path(group)).st_ino
+        assert generation(tree, group) == f"{time}-{inode}"
+
+
+def test_a_group_made_anew_has_another_generation(tree):
+    first = generation(tree, MONITOR)
+    os.rename(tree.path(MONITOR), f"{tree.root}/old")
+    assert generation(tree, MONITOR) is None
+    os.mkdir(tree.path(MONITOR))
+    assert first is not None
+    assert generation(tree, MONITOR) not in (None, first)
+
+
+def test_a_group_of_another_mount_has_another_generation(tree, monkeypatch):
+    """The inodes of a new mount may be those of the old one."""
+    monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 1)
+    first = generation(tree, MONITOR)
+    monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 2)
+    assert first is not None
+    assert generation(tree, MONITOR) != first

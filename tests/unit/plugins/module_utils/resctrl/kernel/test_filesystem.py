@@ -45,7 +45,7 @@ def test_every_directory_but_the_kernels_own_is_a_group(resctrl):
 def test_a_host_without_resctrl_has_no_groups(tmp_path):
     nothing = Resctrl(str(tmp_path / "missing"), str(tmp_path))
     assert (nothing.groups(), nothing.mount, nothing.mounts()) == ([], None, [])
-    assert (nothing.tasks(OURS), nothing.cpus(OURS), nothing.generation(OURS)) == (frozenset(), frozenset(), None)
+    assert (nothing.tasks(OURS), nothing.cpus(OURS)) == (frozenset(), frozenset())
 
 
 def test_what_is_there_and_cannot_be_read_is_told(resctrl, monkeypatch):
@@ -112,33 +112,5 @@ def test_the_kernel_tells_the_group_of_a_thread(resctrl):
     assert resctrl.group_of(7, 8) == Group("COS1", "a\u2028b")
 
 
-# -- generations -------------------------------------------------------------------------------------------------------
-
-
-def test_a_generation_is_told_by_the_time_of_the_mount_and_the_inode(resctrl):
-    group = Group("COS1", "m")
-    time, inode = os.stat(resctrl.root).st_ctime_ns, os.stat(resctrl.path(group)).st_ino
-    assert resctrl.generation(group) == f"{time}-{inode}"
-
-
 def test_what_is_not_mounted_has_no_time(tmp_path):
     assert Resctrl(str(tmp_path / "missing")).generation_of_mount() == 0
-
-
-def test_a_group_made_anew_has_another_generation(resctrl):
-    resctrl.changes.create(OURS)
-    first = resctrl.generation(OURS)
-    os.rename(resctrl.path(OURS), resctrl.path(Group("", "old")))
-    resctrl.changes.create(OURS)
-    assert first is not None
-    assert resctrl.generation(OURS) not in (None, first)
-
-
-def test_a_group_of_another_mount_has_another_generation(resctrl, monkeypatch):
-    """The inodes of a new mount may be those of the old one."""
-    resctrl.changes.create(OURS)
-    monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 1)
-    first = resctrl.generation(OURS)
-    monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 2)
-    assert first is not None
-    assert resctrl.generation(OURS) != first
