@@ -84,7 +84,7 @@ docsite: deps  ## Build the documentation site into .work/docsite/html; a warnin
 	@tests/ci/docsite.sh
 
 # The longest first: with -j2 the others run beside them
-test: integration-domains integration-modules molecule unit sanity lint conformance integration docsite  ## All tests of this machine's kernel and release
+test: integration-domains integration-modules integration-documentation molecule unit sanity lint conformance integration docsite  ## All tests of this machine's kernel and release
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run

@@ -31,7 +31,7 @@ changelog() {
 }
 
 collection_docs() {
-    antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
+    antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all --check-extra-docs-refs .
 }
 
 import_check() {
