@@ -60,12 +60,12 @@ _value:
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.table import human
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.columns import lines_of
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.filters import told
 
 
+@told
 def columns(
     rows: t.Sequence[t.Mapping[str, t.Any]],
     keys: t.Sequence[str],
@@ -75,7 +75,7 @@ def columns(
     """The lines of a table, see lines_of()."""
     heads = list(titles or keys)
     if len(heads) != len(keys):
-        raise AnsibleFilterError(f"kvmops.resctrl.columns: {len(keys)} keys, but {len(heads)} titles")
+        raise ValueError(f"{len(keys)} keys, but {len(heads)} titles")
     cells = [[_cell(row.get(key), key in bytes) for key in keys] for row in rows]
     numbers = {key for key in keys if key in bytes or any(isinstance(row.get(key), (int, float)) for row in rows)}
     texts = {head for head, key in zip(heads, keys) if key not in numbers}

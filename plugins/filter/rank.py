@@ -53,17 +53,14 @@ _value:
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils import ranking
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.filters import told
 
 
+@told
 def rank(stats: t.Mapping[str, t.Mapping[str, t.Any]], by: str = "total") -> list[dict[str, t.Any]]:
     """See ranking.rank()."""
-    try:
-        return ranking.rank(stats, by)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise AnsibleFilterError(f"kvmops.resctrl.rank: {type(exc).__name__}: {exc}") from exc
+    return ranking.rank(stats, by)
 
 
 class FilterModule:

@@ -51,21 +51,18 @@ _value:
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.filters import told
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.report import page
 
 
+@told
 def report(
     stats: t.Mapping[str, t.Mapping[str, t.Any]],
     failed: t.Mapping[str, str] | None = None,
     title: str = "Caches and memory bandwidth",
 ) -> str:
     """See page()."""
-    try:
-        return page(stats, failed or {}, title)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise AnsibleFilterError(f"kvmops.resctrl.report: {type(exc).__name__}: {exc}") from exc
+    return page(stats, failed or {}, title)
 
 
 class FilterModule:

@@ -46,17 +46,14 @@ _value:
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils import shares
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.filters import told
 
 
+@told
 def share(stats: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
     """See shares.share()."""
-    try:
-        return shares.share(stats)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise AnsibleFilterError(f"kvmops.resctrl.share: {type(exc).__name__}: {exc}") from exc
+    return shares.share(stats)
 
 
 class FilterModule:

@@ -56,19 +56,16 @@ _value:
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.filters import told
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.summary import summary_of
 
 
+@told
 def summary(
     results: t.Mapping[str, t.Mapping[str, t.Any]], name_domains: bool = False, planned: str | None = None
 ) -> list[str]:
     """See summary_of()."""
-    try:
-        return summary_of(results, name_domains, planned)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise AnsibleFilterError(f"kvmops.resctrl.summary: {type(exc).__name__}: {exc}") from exc
+    return summary_of(results, name_domains, planned)
 
 
 class FilterModule:

@@ -146,6 +146,7 @@ domains:
         - What is declared for the domain on this host, and how it stands. Null where nothing was ever declared or
           switched persistently on the host (role C(kvmops.resctrl.resctrl_monitor) or
           O(kvmops.resctrl.resctrl_mon#module:persistent)).
+        - Null, with a warning, where a file of the policy cannot be understood.
       type: dict
       contains:
         state:
@@ -364,7 +365,7 @@ hint:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.declared import declarations
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.declared import declarations, draft_of
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.errors import ResctrlError
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import Host, query
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.domains import (
@@ -390,21 +391,23 @@ def main() -> None:
     params = module.params
     host = Host.of_source(params["source"], params["uri"], params["resctrl_path"])
     try:
-        outcome = query(host, params["name"])
-        declared = declarations(host, outcome, draft=params["policy"])
-        described = describe_host(host.resctrl, outcome, declared)
+        draft = None if params["policy"] is None else draft_of(params["policy"])
     except ValueError as error:
         module.fail_json(msg=f"policy cannot be understood: {error}")
         return
+    try:
+        outcome = query(host, params["name"])
+        declared = declarations(host, outcome, draft=draft)
+        described = describe_host(host.resctrl, outcome, declared.of)
     except ResctrlError as error:
         module.fail_json(**error.fields())
         return
-    for warning in outcome.warnings:
+    for warning in [*outcome.warnings, *declared.warnings]:
         module.warn(warning)
     result = {
         "changed": False,
         "domains": [
-            {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
+            {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared.of)}
             for one in outcome.results
         ],
         "host": described,

@@ -102,6 +102,7 @@ options:
       - With a pattern, the state is kept for the domains that run now. One that is defined or started later is not
         among them, even if its name matches. To declare a state for all that ever match, use the role's variable
         C(resctrl_monitor_domains). A pattern that matches nothing keeps nothing.
+      - Where the state cannot be kept, the domain fails, though it has been switched for as long as it runs.
       - The role C(kvmops.resctrl.resctrl_monitor) enforces it. Without it, the module warns.
     type: bool
     default: false

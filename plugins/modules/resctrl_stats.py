@@ -363,7 +363,8 @@ ansible_facts:
               description:
                 - What was measured in the last turn of a domain that takes turns with others, because there are more of
                   them than RMIDs or bandwidth counters (role P(kvmops.resctrl.resctrl_monitor#role)). It is not what is
-                  now. Null for a domain that takes no turns, or has not had one yet.
+                  now, and it has nothing that is counted all the time. Null for a domain that takes no turns, or has
+                  not had one yet.
               type: dict
               contains:
                 from:
@@ -377,7 +378,7 @@ ansible_facts:
                   description: How many seconds ago that ended.
                   type: float
                 coverage:
-                  description: In which part of the time since the turn before that was measured, from 0 to 1.
+                  description: Share of the time since the previous turn that was measured, from 0 to 1.
                   type: float
                 cmt:
                   description: The same as RV(ansible_facts.resctrl_stats.domains.sampled.llc_occupancy).
@@ -493,9 +494,9 @@ ansible_facts:
                 reasons:
                   description:
                     - The name of each rate that is null, with its reason. V(reset) means that the values are of
-                      different counters, because a group was made anew, a cache was offline, or what the event counts
-                      was changed in between. V(idle) means that there were no cycles of which a fraction could be
-                      told.
+                      different counters, because a group was made anew, a MON group went out of the sum that a CTRL_MON
+                      group shows, a cache was offline, or what the event counts was changed in between. V(idle) means
+                      that there were no cycles of which a fraction could be told.
                   type: dict
                   sample: {"mbm_total_bytes_per_second": "reset"}
                 partial:
@@ -728,7 +729,9 @@ ansible_facts:
                   description: The share of the cache that is occupied, or null.
                   type: float
                 bytes_per_second:
-                  description: What everything on the host moves through it, or null.
+                  description:
+                    - What everything on the host moves through it, or null. It is also null where only a part is known,
+                      because a group went away meanwhile or has no bandwidth counter.
                   type: float
                 domains:
                   description:
@@ -787,10 +790,10 @@ ansible_facts:
               contains:
                 what:
                   description:
-                    - V(domains), V(turns), V(vcpus), V(partial) and V(configuration) are about this host. V(host),
-                      V(devices), V(warm_up) and V(window) hold everywhere.
+                    - V(domains), V(turns), V(vcpus), V(partial), V(bandwidth) and V(configuration) are about this host.
+                      V(host), V(devices), V(warm_up) and V(window) hold everywhere.
                   type: str
-                  choices: [domains, turns, vcpus, partial, configuration, host, devices, warm_up, window]
+                  choices: [domains, turns, vcpus, partial, bandwidth, configuration, host, devices, warm_up, window]
                 domains:
                   description: The names of the domains that it is about, if any.
                   type: list

@@ -126,10 +126,16 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
 
 
 def _sampled(running: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
-    """What was measured of the domains that take turns, and were not counted; the largest first."""
-    waiting = {name: one.get("sampled") or {} for name, one in running.items() if one.get("reason") == "waiting"}
+    """What was measured of the domains that take turns, and were not counted, or their bandwidth; the largest first."""
+    waiting = {name: one.get("sampled") or {} for name, one in running.items() if _waits(one)}
     rows = [{"domain": name, **sampled} for name, sampled in waiting.items()]
     return sorted(rows, key=lambda row: (-(row.get("mbm_total_bytes_per_second") or 0.0), row["domain"]))
+
+
+def _waits(domain: t.Mapping[str, t.Any]) -> bool:
+    """Whether a domain waits for its turn, be it with a group or with a bandwidth counter only."""
+    reasons = (domain.get("rates") or {}).get("reasons") or {}
+    return domain.get("reason") == "waiting" or (bool(domain.get("sampled")) and "unassigned" in reasons.values())
 
 
 def _limits(fact: _Fact, *, everywhere: bool) -> list[str]:

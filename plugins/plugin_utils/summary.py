@@ -107,7 +107,7 @@ def _of_domain(domain: t.Mapping[str, t.Any], problems: t.Container[str], planne
     declared = domain.get("declared") or {}
     found = []
     if declared.get("condition") == "pending" and not planned:
-        found.append(f"{domain['name']} is not monitored yet: the next run of the host's agent sees to it")
+        found.append(f"{domain['name']} is not monitored yet: the next run of the host's agent will monitor it")
     if declared.get("why") and declared["why"] not in problems:
         found.append(f"{domain['name']} is {declared['condition']}: {declared['why']}")
     # Where nothing is declared for a domain, its switch wins over nothing, and it does not over libvirt.

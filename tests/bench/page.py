@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE.parent / "lab"))
 import agent  # noqa: E402  # beside this file
 import cost  # noqa: E402
 import reading  # noqa: E402
+import recorded  # noqa: E402
 from places import standins  # noqa: E402
 
 if t.TYPE_CHECKING:
@@ -62,6 +63,7 @@ def main() -> None:
         status_file=f"{crowds[0].bytes_of_a_status_file / 1024:.0f}" if crowds else "-",
         modules=_table(("domains", "module", "milliseconds", "own part, to ping"), _of_modules(modules)),
         missing=_missing(readers.has_go),
+        **recorded.sections(),
     )
     options.output.write_text(text)
 

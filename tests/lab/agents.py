@@ -12,6 +12,8 @@ import typing as t
 from modules import PYTHON, ROOT
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from emulated_host import EmulatedHost
 
 
@@ -34,10 +36,17 @@ class Agent:
         wants = self.host.domains.path("/etc/systemd/system/timers.target.wants")
         (wants / "kvmops-resctrl.timer").symlink_to("/etc/systemd/system/kvmops-resctrl.timer")
 
-    def run(self, *words: str, **environment: str) -> tuple[int, str, str]:
-        """(status, stdout, stderr) of the command."""
+    def opened(self, *words: str) -> list[str]:
+        """What a run of the command opens, as often as it does so. Raises AssertionError if it fails."""
+        log = self.host.domains.directory / "opened"
+        status, _stdout, stderr = self.run(*words, before=(str(ROOT / "tests/lab/opened.py"), str(log)))
+        assert status == 0, stderr
+        return log.read_text(encoding="utf-8").splitlines()
+
+    def run(self, *words: str, before: Sequence[str] = (), **environment: str) -> tuple[int, str, str]:
+        """(status, stdout, stderr) of the command. `before` is put before the program, as one that runs it."""
         variables = {"PYTHONPATH": f"{ROOT}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE": "1", **environment}
-        argv = ["env", *(f"{name}={value}" for name, value in variables.items()), PYTHON]
+        argv = ["env", *(f"{name}={value}" for name, value in variables.items()), PYTHON, *before]
         argv += [f"{ROOT}/roles/resctrl_monitor/files/agent.py", "--resctrl-path", self.host.resctrl, *words]
         done = subprocess.run(self.host.domains.argv(argv), capture_output=True, check=False, timeout=120, cwd="/")
         return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")

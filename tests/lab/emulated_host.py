@@ -42,7 +42,8 @@ class EmulatedHost(StandinHost):
     """Stand-in domains, an emulated resctrl, and what steers it (`control`). The emulator's profiles say which.
 
     Where the host `tells_groups`, its /proc is that of a kernel that tells each thread's group, and resctrl seems to be
-    the kernel's own; it is then mounted with `mount_options` too, such as mba_MBps.
+    the kernel's own; it is then mounted with `mount_options` too, such as mba_MBps. It then seems to run so many
+    `threads` that to ask for a thread's group is cheaper than to list the threads of each group.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class EmulatedHost(StandinHost):
         settings: Sequence[str] = (),
         *,
         tells_groups: bool = False,
+        threads: int = 20000,
         mount_options: Sequence[str] = (),
         own_pids: bool = False,
     ) -> None:
@@ -61,6 +63,7 @@ class EmulatedHost(StandinHost):
         self._options = ["--profile", profile, *(word for setting in settings for word in ("--set", setting))]
         self._proc_options = [word for option in mount_options for word in ("--option", option)]
         self._tells_groups = tells_groups
+        self._threads = threads
         self._architecture = load(profile, settings).architecture
         self._servers: list[subprocess.Popen[str]] = []
 
@@ -73,6 +76,7 @@ class EmulatedHost(StandinHost):
             if self._architecture:
                 self.domains.cover("/proc/sys/kernel/arch", f"{self._architecture}\n")
             if self._tells_groups:
+                self.domains.seem_crowded(self._threads)
                 real = str(self.domains.directory / "proc")
                 self._serve(["sh", "-ec", _OVER_PROC, "sh", real, sys.executable, *self._proc_options])
         except RuntimeError:

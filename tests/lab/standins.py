@@ -158,6 +158,10 @@ class Standins:
         cover.write_text(text, encoding="utf-8")
         subprocess.run(self.argv(["mount", "--bind", str(cover), path]), check=True)
 
+    def seem_crowded(self, threads: int) -> None:
+        """Let the namespace seem to run so many threads, by which it is chosen how they are looked for."""
+        self.cover("/proc/loadavg", f"0.00 0.00 0.00 1/{threads} {threads}\n")
+
     def have_caches(self, caches: Sequence[L3Cache]) -> None:
         """Let the namespace see CPUs with these L3 caches, whatever the machine has."""
         system = self.directory / "cpu"

@@ -1,14 +1,20 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs in a guest: makes the domains, their groups and further threads, and then measures with look.py."""
+"""Runs in a guest: makes the domains, their groups and further threads, and then measures with look.py.
+
+Prints JSON. "opened" is how many files a run of resctrl-mon metrics opened there, of resctrl, of /proc and of libvirt's
+files; "repeated" those that it opened more than once: what they are called -> [how many these are, how often each].
+"""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import collections
+import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,67 +24,66 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 
-from modules import PYTHON, ansible_path, collections_path  # noqa: E402  # beside the emulator
+from modules import AGENT, PYTHON, ansible_path, collections_path  # noqa: E402  # beside the emulator
 from standins import Standin, Standins  # noqa: E402
+from visits import count_threads, idle_threads  # noqa: E402  # beside this file
 
 RESCTRL = pathlib.Path("/sys/fs/resctrl")
-# A process with so many threads that wait
-_IDLE = """
-import sys, threading
-threading.stack_size(64 << 10)
-end = threading.Event()
-for _thread in range(int(sys.argv[1])):
-    threading.Thread(target=end.wait, daemon=True).start()
-print("ready", flush=True)
-sys.stdin.read()
-"""
+# What is relative is relative to the root of resctrl
+_PLACES = ("/sys/fs/resctrl/", "mon_groups/", "mon_data/", "/proc/", "/run/libvirt/")
+# What differs from domain to domain: a process's number, a group's name
+_NAMES = re.compile(r"(?<=/)([0-9]+|kvmops-[^/]*)(?=/)")
 
 
-def count_threads() -> int:
-    """The threads in the whole system; kernel threads too."""
-    return int(pathlib.Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
-
-
-@contextlib.contextmanager
-def idle_threads(number: int) -> t.Iterator[None]:
-    """So many threads more, as long as the block lasts."""
-    argv = [PYTHON, "-I", "-c", _IDLE, str(max(number, 0))]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            if not process.stdout or process.stdout.readline() != "ready\n":
-                raise SystemExit("the idle threads did not start")
-            yield
-        finally:
-            process.kill()
-
-
-def monitor(domain: Standin) -> None:
+def monitor(domain: Standin, scope: str) -> None:
     """Let a domain be as a run of resctrl_mon leaves it."""
     group = RESCTRL / f"mon_groups/kvmops-{domain.uuid}"
     group.mkdir()
-    for tid in domain.vcpus.values():
+    for tid in domain.threads if scope == "domain" else domain.vcpus.values():
         (group / "tasks").write_text(f"{tid}\n", encoding="ascii")
 
 
+def look(domains: Standins, scope: str, looks: int) -> dict[str, t.Any]:
+    """What look.py prints."""
+    environment = {**os.environ, "PYTHONPATH": f"{collections_path()}:{ansible_path()}"}
+    argv = [PYTHON, "-B", str(HERE / "look.py"), scope, str(looks)]
+    done = subprocess.run(domains.argv(argv), check=True, env=environment, cwd="/", stdout=subprocess.PIPE, text=True)
+    told: dict[str, t.Any] = json.loads(done.stdout)
+    return told
+
+
+def scrape(domains: Standins) -> list[str]:
+    """What a run of resctrl-mon metrics opens, as often as it does so."""
+    domains.own_etc()
+    domains.path("/run/libvirt/qemu").symlink_to("test")
+    log = domains.directory / "opened"
+    *environment, python, program = AGENT
+    argv = [*environment, python, "-B", str(ROOT / "tests/lab/opened.py"), str(log), program, "metrics"]
+    subprocess.run(domains.argv(argv), check=True, cwd="/", stdout=subprocess.DEVNULL)
+    return [path for path in log.read_text(encoding="utf-8").splitlines() if path.startswith(_PLACES)]
+
+
 def main() -> None:
-    """Prepare, say what there is, and measure."""
+    """Prepare, and print what was measured there."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scope", choices=("vcpus", "domain"), required=True)
     for name in ("domains", "vcpus", "threads", "looks"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args()
     subprocess.run(["mount", "-t", "resctrl", "resctrl", RESCTRL], check=True)
     with tempfile.TemporaryDirectory() as directory, Standins(pathlib.Path(directory)) as domains:
         for number in range(options.domains):
-            monitor(domains.add(f"vm{number:04}", options.vcpus))
+            monitor(domains.add(f"vm{number:04}", options.vcpus), options.scope)
         with idle_threads(options.threads - count_threads()):
-            print(
-                f"\nLinux {os.uname().release}, {os.cpu_count()} emulated CPUs: {count_threads()} threads, "
-                f"{options.domains} domains of {options.vcpus} vCPUs, {len(list(RESCTRL.glob('mon_groups/*')))} groups",
-                flush=True,
-            )
-            environment = {**os.environ, "PYTHONPATH": f"{collections_path()}:{ansible_path()}"}
-            argv = domains.argv([PYTHON, "-B", str(HERE / "look.py"), domains.uri, str(options.looks)])
-            subprocess.run(argv, check=True, env=environment, cwd="/")
+            threads = count_threads()
+            found = look(domains, options.scope, options.looks)
+            opened = collections.Counter(scrape(domains))
+    repeated: dict[str, list[int]] = {}
+    for path, times in opened.items():
+        if times > 1:
+            repeated.setdefault(_NAMES.sub("*", path), []).append(times)
+    told = {pattern: [len(times), max(times)] for pattern, times in sorted(repeated.items())}
+    print(json.dumps({"threads": threads, "ways": found, "opened": len(opened), "repeated": told}))
 
 
 if __name__ == "__main__":

@@ -227,7 +227,7 @@ def test_a_domain_that_takes_long_to_start_is_no_error_and_is_counted_when_it_is
             wait_until(lambda: "starting up" in hv.host.run(["cat", status_file], check=False).stdout, "vm5 begins")
             hv.host.run(["touch", "--date=2 minutes ago", "/run/libvirt/qemu"])
             assert agent("enforce", "--quiet") == (0, "", "")
-            assert agent("enforce")[1].endswith("vm5: is starting, and is seen to when it has\n")
+            assert agent("enforce")[1].endswith("vm5: is starting, and will be monitored once it is up\n")
             assert agent("status", "vm5")[1] == (
                 "RDT Monitoring Status: Disabled\n  Declared: enabled by the default. Now: starting\n"
             )

@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a look costs the kernel: to list the threads of one group it walks all threads of the system.
 
-Where it tells a thread's group (cpu_resctrl_groups), threads are listed of few groups only.
+Where it tells a thread's group (cpu_resctrl_groups), threads are listed of few groups only, unless few threads run.
 """
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from modules import succeeded
@@ -73,6 +75,34 @@ def test_a_domain_of_which_no_thread_is_in_its_group_is_looked_for_there(crowd):
 
 def test_statistics_list_no_more_than_a_run_does(crowd):
     assert len(listed(crowd, "resctrl_stats")) == 1
+
+
+@pytest.mark.parametrize("threads", [20000, 100], ids=["threads are asked for", "threads are listed"])
+@pytest.mark.parametrize("verb", ["metrics", "enforce", "status"])
+def test_the_agent_reads_no_counter_no_threads_and_no_status_file_twice(make_host, make_agent, threads, verb):
+    host = make_host("intel-6.12", "l3_ids=0,1", tells_groups=True, threads=threads)
+    agent = make_agent(host)
+    agent.declare(default="enabled")
+    domains = [host.domains.add(f"vm{number}") for number in range(3)]
+    for domain in domains:
+        host.enable(domain)
+    opened = agent.opened(verb)
+    for kind, times in (
+        ("mon_groups/kvmops-.*/mon_data/.*/.*", 18 if verb == "metrics" else 0),
+        ("/cpu_resctrl_groups", 9 if threads == 20000 else 0),
+        ("/tasks", 1 if threads == 20000 else 3),
+        (r"/run/libvirt/qemu/vm\d\.xml", 3),
+    ):
+        paths = [path for path in opened if re.search(f"{kind}$", path)]
+        assert sorted(paths) == sorted(set(paths))
+        assert len(paths) == times
+
+
+def test_where_few_threads_run_those_of_each_group_are_listed(make_host):
+    host = make_host("intel-6.12", tells_groups=True, threads=100)
+    for name in ("vm1", "vm2"):
+        host.enable(host.domains.add(name))
+    assert sorted(listed(host, name="*")) == sorted(host.groups())
 
 
 def test_where_the_kernel_does_not_tell_groups_only_those_of_others_are_spared(make_host):

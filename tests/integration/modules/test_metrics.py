@@ -124,7 +124,8 @@ def test_a_run_that_takes_more_than_a_tenth_of_the_interval_says_so_when_that_be
 
 def test_a_file_that_cannot_be_written_is_an_error(two):
     status, _text, errors = two.agent.run("metrics", "--output", "/nowhere/resctrl.prom")
-    assert (status, errors) == (1, "error: Cannot write /nowhere/resctrl.prom: No such file or directory\n")
+    hint = "Name a file in a directory to which root can write"
+    assert (status, errors) == (1, f"error: Cannot write /nowhere/resctrl.prom: No such file or directory. {hint}\n")
 
 
 def test_a_host_that_cannot_monitor_tells_so_and_no_values(make_host, make_agent, tell):

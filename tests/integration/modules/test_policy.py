@@ -159,3 +159,29 @@ def test_a_switch_that_cannot_be_noted_is_not_done_either(host, check):
     result = host.run("resctrl_mon", name="vm1", persistent=True, check=check)
     assert (result["code"], result["path"]) == ("policy_damaged", "/etc/kvmops-resctrl/switches.json")
     assert host.changes() == []
+
+
+def test_switches_that_cannot_be_understood_do_not_hide_it_either(host, agent):
+    agent.declare(default="enabled")
+    host.domains.path("/etc/kvmops-resctrl/switches.json").write_text("{")
+    result = succeeded(host.run("resctrl_mon", name="vm1"))
+    assert (result["domains"][0]["status"], result["changed"]) == ("Enabled", True)
+    (warning,) = warnings(result)
+    assert warning.startswith("The policy of this host cannot be enforced: Cannot understand /etc/kvmops-resctrl/s")
+
+
+def test_a_policy_that_cannot_be_understood_hides_no_status(host, agent):
+    agent.declare({"name": "vm1", "sate": "disabled"})
+    result = succeeded(host.run("resctrl_info", name="vm1"))
+    assert [(one["status"], one["declared"]) for one in result["domains"]] == [("Disabled", None)]
+    (warning,) = warnings(result)
+    assert warning.startswith("Cannot understand /etc/kvmops-resctrl/policy.json: a rule has unknown keys: sate")
+    assert agent.run("status", "vm1") == (0, "RDT Monitoring Status: Disabled\n", f"warning: {warning}\n")
+
+
+def test_a_draft_that_is_no_policy_is_told_and_one_is_looked_at_instead_of_a_damaged_policy(host, agent):
+    agent.declare({"name": "vm1", "sate": "disabled"})
+    refused = host.run("resctrl_info", name="vm1", policy={"default": "on"})
+    assert refused["msg"].startswith("policy cannot be understood: default is 'on'")
+    result = succeeded(host.run("resctrl_info", name="vm1", policy={"default": "enabled"}))
+    assert (result["domains"][0]["declared"]["state"], warnings(result)) == ("enabled", [])

@@ -183,6 +183,18 @@ def test_the_kernel_is_asked_for_each_thread_and_foreign_tasks_files_are_not_rea
     assert [path for path in opened if path.endswith("/tasks")] == []
 
 
+def test_where_few_threads_run_those_of_each_group_are_listed_and_no_thread_is_asked_for(host):
+    host.domains.seem_crowded(10)
+    vm3 = host.domains.add("vm3")
+    ours, other = host.enable(vm3), host.make_group("mon_groups/other")
+    result = host.run("resctrl_mon", name="vm3", check=True)
+    assert only(result)["vcpus"]["counted"] == [0, 1]
+    opened = [line.split('"')[1] for line in host.modules.calls()]
+    listed = [path for path in opened if path.endswith("/tasks")]
+    assert listed == [f"{RESCTRL}/{group}/tasks" for group in (ours, other)]
+    assert not [path for path in opened if path.endswith("/cpu_resctrl_groups")]
+
+
 # -- what libvirt counts -----------------------------------------------------------------------------------------------
 
 

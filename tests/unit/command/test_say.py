@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 
 import pytest
 from command import say
@@ -69,3 +70,11 @@ def test_ctrl_c_ends_the_command_as_shells_expect_it(monkeypatch):
 
     monkeypatch.setattr("resctrl.observe.host.Host.of_files", interrupt)
     assert main(["status"]) == 130
+
+
+@pytest.mark.parametrize(("terminal", "printed"), [(True, 'a="\\x1b[2J"\nb\n'), (False, 'a="\x1b[2J"\nb\n')])
+def test_a_document_is_printed_as_it_is_but_never_so_that_it_changes_the_screen(capsys, monkeypatch, terminal, printed):
+    """A virtual machine that nobody's manager has named may be called anything."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    say.say_document('a="\x1b[2J"\nb\n')
+    assert capsys.readouterr().out == printed

@@ -16,7 +16,7 @@ from command import screen
 from resctrl.decide.samples import Part, Sample
 from resctrl.decide.snapshot import Snapshot
 from resctrl.decide.status import DomainStatus
-from resctrl.errors import NotMounted
+from resctrl.errors import NotMounted, Unreadable
 from resctrl.kernel.events import EVENTS, L3, L3_EVENTS, PACKAGE, Place, Value, event_of
 from resctrl.kernel.groups import ROOT, group_for
 from resctrl.observe.sampling import Statistics
@@ -207,6 +207,23 @@ def test_a_host_whose_resctrl_goes_away_is_said_and_looked_at_again(monkeypatch)
     text = " ".join(shown(window))
     assert "resctrl is not mounted at /sys/fs/resctrl. It is mounted at /x: use --resctrl-path" in text
     assert "vm1" not in text
+
+
+@pytest.mark.parametrize("name", ["check_values", "_query", "sample_all", "with_turns"])
+def test_whatever_cannot_be_read_at_a_look_is_said_and_looked_at_again(monkeypatch, name):
+    """A file of resctrl, or of what was noted of turns: what belongs to it may be over at the next look."""
+
+    def refuse(*_arguments):
+        raise Unreadable("Cannot read it")
+
+    one, new = live(Window()), counted("new", 2)
+    outcome = argparse.Namespace(results=[], statuses=[new.status], warnings=[], after=Snapshot())
+    monkeypatch.setattr(screen, "check_values", lambda _resctrl: [])
+    monkeypatch.setattr(screen, "_query", lambda _host, _options: outcome)
+    monkeypatch.setattr(screen, "sample_all", lambda _resctrl, statuses: [new.sample for _status in statuses])
+    monkeypatch.setattr(screen, name, refuse)
+    assert one.look({}) == {}
+    assert (one.counted, one.sentences) == ([], ["Cannot read it"])
 
 
 def test_long_sentences_take_some_lines_only():

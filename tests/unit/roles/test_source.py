@@ -13,6 +13,8 @@ import jinja2
 import pytest
 import yaml
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import enforcement, turns, upkeep
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel import changes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import SOURCES
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.qemu import WATCHED
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.source import STATE_DIRECTORY
@@ -67,3 +69,10 @@ def test_the_command_knows_the_source_of_its_host(source):
     agent = (ROLE / "files/agent.py").read_text()
     assert agent.count(old) == 1
     assert f'\nSOURCE = "{source}"\n' in agent.replace(old, f"{before}{source}{after}")
+
+
+def test_a_run_of_the_agent_that_hangs_is_ended_but_none_that_waits_for_others():
+    """A unit of type oneshot has no limit of its own (systemd.service(5))."""
+    waits = turns._PATIENCE + changes._LOCK_PATIENCE + enforcement._PATIENCE + upkeep._LOOK_EVERY
+    (limit,) = values("kvmops-resctrl.service", "TimeoutStartSec", "libvirt")
+    assert int(limit) > upkeep._MOST_LOOKS * waits

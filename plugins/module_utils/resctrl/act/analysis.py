@@ -10,7 +10,7 @@ import typing as t
 from ..judge.advice import Advice, Allocations, advice, owned
 from ..judge.findings import Finding, by_domain, findings
 from ..judge.history import grown
-from ..judge.situation import Situation, Subject, holdings, subject_of, unusual
+from ..judge.situation import Situation, Subject, everything, subject_of, unusual
 from ..judge.usage import between
 from ..kernel.allocation import rules, schemata
 from ..kernel.groups import ROOT
@@ -66,7 +66,7 @@ def analyse(
     second_usage, second = usages(snapshot, processes), sample_all(host.resctrl, statuses)
     counted = with_turns([Statistics(status, now, then) for status, then, now in zip(statuses, first, second)])
     cpu = {uuid: between(usage, second_usage[uuid]) for uuid, usage in first_usage.items()}
-    whole, topology = holdings(first[-1], second[-1]), caches()
+    whole, topology = everything(first[-1], second[-1]), caches()
     there = {cache: topology.get(cache, Cache()) for cache in whole}
     situation = Situation(
         began.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -83,7 +83,7 @@ def analyse(
     before, warnings = histories.read(looks, keep)
     found = findings(situation, before)
     if keep:
-        histories.note(looks, grown(before, situation, by_domain(found)))
+        histories.note(looks, lambda known: grown(known, situation, by_domain(found)))
     own = {one.status.domain.uuid: owned(one.status, one.sample) for one in counted if one.status.domain.uuid in cpu}
     allocations = _allocations(host.resctrl, snapshot)
     return Analysis(counted[:-1], cpu, situation, found, advice(situation, found, allocations, own), warnings)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ..errors import PolicyDamaged
+from ..errors import LockTimeout, PolicyDamaged
 from ..judge.situation import CONFIGURED, OBSERVED, Ceiling
-from ..wish.store import note_json, read_json
+from ..wish.store import read_json, update_json
 
 MEMORY = "/run/kvmops-resctrl/highest.json"
 
@@ -26,11 +26,14 @@ def ceilings(moved: t.Mapping[str, float], configured: float | None, path: str, 
     if configured is not None:
         return {key: Ceiling(configured, CONFIGURED) for key in moved}
     highest = _seen(path)
-    now = {**highest, **{key: max(number, highest.get(key, 0.0)) for key, number in moved.items()}}
-    if keep and now != highest:
-        with contextlib.suppress(OSError):
-            note_json(path, {"bytes_per_second": now})
+    if keep and _higher(highest, moved) != highest:
+        with contextlib.suppress(OSError, LockTimeout):
+            update_json(path, _parse, lambda seen: {"bytes_per_second": _higher(seen or {}, moved)})
     return {key: Ceiling(number, OBSERVED) for key, number in highest.items() if key in moved and number > 0}
+
+
+def _higher(highest: t.Mapping[str, float], moved: t.Mapping[str, float]) -> dict[str, float]:
+    return {**highest, **{key: max(number, highest.get(key, 0.0)) for key, number in moved.items()}}
 
 
 def _seen(path: str) -> dict[str, float]:

@@ -101,11 +101,8 @@ def _plain(kept: t.Mapping[str, Baselines]) -> dict[str, t.Any]:
 
 def _parse(content: t.Any) -> dict[str, Baselines]:  # noqa: ANN401  # what a file holds
     found: dict[str, Baselines] = {}
-    try:
-        for uuid, rows in content.items():
-            for event, resource, number, group, identity, start, last in rows:
-                baselines = found.setdefault(uuid, {}).setdefault((str(event), Place(str(resource), int(number))), {})
-                baselines[group] = Baseline(str(identity), Decimal(start), Decimal(last))
-    except (AttributeError, TypeError, ValueError, ArithmeticError) as exc:
-        raise ValueError(f"it holds something else ({type(exc).__name__})") from exc
+    for uuid, rows in content.items():
+        for event, resource, number, group, identity, start, last in rows:
+            baselines = found.setdefault(uuid, {}).setdefault((str(event), Place(str(resource), int(number))), {})
+            baselines[group] = Baseline(str(identity), Decimal(start), Decimal(last))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+import types
 import typing as t
 
 from .. import errors
@@ -30,7 +31,7 @@ PENDING = "pending"
 UNMONITORED = "unmonitored"
 OFF = "off"
 _IN_WORDS = {
-    PENDING: "pending, the next run of the agent sees to it",
+    PENDING: "pending, the next run of the agent will monitor it",
     UNMONITORED: "not monitored",
     OFF: "shut off",
 }
@@ -42,8 +43,8 @@ class Declared(t.NamedTuple):
 
     `state`: what the policy declares: enabled, disabled or unmanaged; `rule`: the name of its rule, None for the
     default.  `switch`: enabled or disabled where it was switched persistently, else None.
-    `condition`: counted, waiting (for an RMID, or its turn), failing, starting, pending (the next run of the agent sees
-    to it), unmonitored or off; `why`: the reason for waiting and failing, else "".
+    `condition`: counted, waiting (for an RMID, or its turn), failing, starting, pending (the next run of the agent
+    will monitor it), unmonitored or off; `why`: the reason for waiting and failing, else "".
     `takes_turns`: what it waits for is its turn.
     """
 
@@ -70,24 +71,47 @@ class Declared(t.NamedTuple):
         )
 
 
-def declarations(
-    host: Host, outcome: Outcome, directory: str = DIRECTORY, draft: t.Mapping[str, t.Any] | None = None
-) -> dict[str, Declared]:
-    """UUID -> what is declared, for the domains of a query; empty on a host without a policy.
+class Declarations(t.NamedTuple):
+    """What is declared for the domains of a query.
 
-    `draft`: a policy to look at instead of the one that the host has; what was switched persistently there holds.
-    Raises PolicyDamaged, Unreadable, and ValueError for a draft that is no policy.
+    `of`: by UUID; empty on a host without a policy, and where the policy cannot be understood, which is then a warning.
+    `reserve`: the RMIDs that the policy leaves free; None where it cannot be understood.
     """
-    if draft is None and not os.path.isdir(directory):
-        return {}
-    # Not above: most hosts have no policy, and what is imported is compiled on every run of a module
-    from ..decide.planning import plan
-    from ..wish.files import load
+
+    of: t.Mapping[str, Declared] = types.MappingProxyType({})
+    reserve: int | None = 0
+    warnings: t.Sequence[str] = ()
+
+
+def draft_of(content: t.Mapping[str, t.Any]) -> Policy:
+    """A policy that a host is about to be given. Raises ValueError with a sentence."""
     from ..wish.policy import parse_policy
 
-    policy = load(directory)
-    if draft is not None:
-        policy = parse_policy(draft)._replace(switches=policy.switches)
+    return parse_policy(content)
+
+
+def declarations(host: Host, outcome: Outcome, directory: str = DIRECTORY, draft: Policy | None = None) -> Declarations:
+    """What is declared for the domains of a query. A damaged policy hides nothing but itself.
+
+    `draft`: a policy to look at instead of the one that the host has; what was switched persistently there holds.
+    Raises NotRoot, Unreadable.
+    """
+    if draft is None and not os.path.isdir(directory):
+        return Declarations()
+    # Not above: most hosts have no policy, and what is imported is compiled on every run of a module
+    from ..wish.files import load, load_switches
+
+    try:
+        policy = load(directory) if draft is None else draft._replace(switches=load_switches(directory))
+    except errors.PolicyDamaged as exc:
+        return Declarations(reserve=None, warnings=[str(exc)])
+    return Declarations(_declarations(host, outcome, policy), policy.reserve)
+
+
+def _declarations(host: Host, outcome: Outcome, policy: Policy) -> dict[str, Declared]:
+    # Not above, as for declarations()
+    from ..decide.planning import plan
+
     wishes = policy.wishes(one for one in outcome.known if one.active)
     waiting: dict[str, errors.ResctrlError] = {}
     if policy.turns:
@@ -95,7 +119,7 @@ def declarations(
 
         noted = read()
         wishes = wishes._replace(turns=noted.queue(policy.turns, time.monotonic()))
-        # Where another's turn is over the next run of the agent may see to it
+        # Where another's turn is over the next run of the agent may begin its own
         next_one = errors.WaitsForTurn("It is not counted now", hint="Its turn comes next")
         waiting = {uuid: next_one for uuid, notes in noted.of.items() if notes.waits}
     snapshot = _snapshot(host, outcome, wishes)

@@ -9,7 +9,7 @@ import typing as t
 
 from ..errors import LockTimeout, PolicyDamaged
 from ..judge.history import History, Look
-from ..wish.store import locked, read_json, write_json
+from ..wish.store import locked, read_json, update_json
 
 MEMORY = "/run/kvmops-resctrl/usage.json"
 
@@ -23,20 +23,35 @@ def read(path: str, keep: bool) -> tuple[dict[str, History], list[str]]:
         return read_json(path, _parse) or {}, []
     except PolicyDamaged as exc:
         what = "No domain has a history"
-        if keep:
-            with contextlib.suppress(OSError):
-                os.replace(path, f"{path}.damaged")
-                what = f"It was set aside as {path}.damaged, and the history of all domains begins anew"
+        if keep and _set_aside(path):
+            what = f"It was set aside as {path}.damaged, and the history of all domains begins anew"
         return {}, [f"{exc.message}. {what}"]
 
 
-def note(path: str, histories: t.Mapping[str, History]) -> None:
-    """Keep it for the next time. Where nothing can be kept, that is no failure."""
-    directory = os.path.dirname(path)
+def _set_aside(path: str) -> bool:
+    """Whether a damaged file was set aside, unless another run has done so meanwhile, and has written a new one."""
+    try:
+        with locked(os.path.dirname(path)):
+            try:
+                read_json(path, _parse)
+            except PolicyDamaged:
+                os.replace(path, f"{path}.damaged")
+            return True
+    except (OSError, LockTimeout):
+        return False
+
+
+def note(path: str, change: t.Callable[[t.Mapping[str, History]], t.Mapping[str, History]]) -> None:
+    """Keep for the next time what `change` makes of what is known by now.
+
+    Where nothing can be kept, that is no failure. Raises NotRoot.
+    """
     with contextlib.suppress(OSError, LockTimeout):
-        os.makedirs(directory, 0o755, exist_ok=True)
-        with locked(directory):
-            write_json(path, {uuid: _plain(history) for uuid, history in histories.items()})
+        update_json(path, _parse, lambda known: _all_plain(change(known or {})))
+
+
+def _all_plain(histories: t.Mapping[str, History]) -> dict[str, t.Any]:
+    return {uuid: _plain(history) for uuid, history in histories.items()}
 
 
 def _plain(history: History) -> dict[str, t.Any]:
@@ -45,13 +60,10 @@ def _plain(history: History) -> dict[str, t.Any]:
 
 
 def _parse(content: t.Any) -> dict[str, History]:  # noqa: ANN401  # what a file holds
-    try:
-        return {
-            str(uuid): History(str(one["identity"]), tuple(_look(*look) for look in one["looks"]))
-            for uuid, one in content.items()
-        }
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise ValueError(f"it holds something else ({type(exc).__name__})") from exc
+    return {
+        str(uuid): History(str(one["identity"]), tuple(_look(*look) for look in one["looks"]))
+        for uuid, one in content.items()
+    }
 
 
 def _look(at: float, moved: t.Any, held: t.Any, partial: bool, found: t.Iterable[str]) -> Look:  # noqa: ANN401  # as above

@@ -103,12 +103,9 @@ def _plain(of: t.Mapping[str, Notes]) -> dict[str, t.Any]:
 
 
 def _parse(content: t.Any) -> Noted:  # noqa: ANN401  # what a file holds
-    try:
-        of = {str(uuid): _notes(fields) for uuid, fields in content["domains"].items()}
-        settings = Turns(**{field: int(content["turns"][field]) for field in Turns._fields})
-        return Noted(of, settings, int(content["in_limbo"]))
-    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as exc:
-        raise ValueError(f"it holds something else ({type(exc).__name__})") from exc
+    of = {str(uuid): _notes(fields) for uuid, fields in content["domains"].items()}
+    settings = Turns(**{field: int(content["turns"][field]) for field in Turns._fields})
+    return Noted(of, settings, int(content["in_limbo"]))
 
 
 def _notes(fields: t.Any) -> Notes:  # noqa: ANN401  # what a file holds

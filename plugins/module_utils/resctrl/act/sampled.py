@@ -16,6 +16,7 @@ from ..wish.place import TURNS
 if t.TYPE_CHECKING:
     from ..decide.samples import Sample
     from ..decide.status import DomainStatus
+    from ..decide.turns import Queue
     from ..decide.windows import Notes
     from ..kernel.filesystem import Resctrl
     from ..observe.sampling import Statistics
@@ -41,6 +42,16 @@ def with_turns(counted: t.Sequence[Statistics], directory: str = DIRECTORY) -> l
 
     noted = read(directory)
     return [_with_turn(one, noted) for one in counted]
+
+
+def queue(directory: str = DIRECTORY) -> Queue | None:
+    """Whose turn it is, as it is noted; None where no turns are taken. Raises NotRoot."""
+    if not os.path.exists(os.path.join(directory, FILE)):
+        return None
+    from .noted_turns import read
+
+    noted = read(directory)
+    return noted.queue(noted.settings, time.monotonic())
 
 
 def _with_turn(one: Statistics, noted: Noted) -> Statistics:

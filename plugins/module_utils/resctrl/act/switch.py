@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ..errors import PolicyDamaged
+from ..errors import PolicyDamaged, ResctrlError
 from ..wish.place import DIRECTORY
 from .enforcement import enforce
 
@@ -47,30 +47,45 @@ def switch(
 ) -> Switched:
     """Make the wish true for the domains named; with `persistent` note it for whenever they run (see enforce()).
 
-    A domain that is shut off is no failure then. Raises what enforce() does, and PolicyDamaged, Refused.
+    A domain that is shut off is no failure then, but it is one if that cannot be noted. Raises what enforce() does, and
+    PolicyDamaged.
     """
     if persistent:
         from ..wish import files
 
-        # What cannot be noted is not to be half done
+        # What is damaged is told before anything is changed
         files.switch({}, check=True)
     ignore = ignore_inactive or persistent
     outcome = enforce(host, names, wish, reserve=reserve, prune=prune, ignore_inactive=ignore, check=check)
+    if not persistent and not os.path.isdir(DIRECTORY):
+        return Switched(outcome, {}, list(outcome.warnings))
+    # Not above: most hosts have no policy, and what is imported is compiled on every run
+    from ..wish import files
+
     noted: dict[str, bool | None] = {}
     warnings = list(outcome.warnings)
     found = [result.status.domain for result in outcome.results if result.status and not result.error]
-    if persistent or os.path.isdir(DIRECTORY):
-        # Not above: most hosts have no policy, and what is imported is compiled on every run
-        from ..wish import files
-
-        switches = dict.fromkeys([one.uuid for one in found], wish.enabled) if persistent else {}
-        noted = files.switch(switches, check=check)
-        if files.is_enforced():
-            warnings += _against_policy(files.load, switches, _switched(outcome, wish), wish)
-        elif switches:
-            role = "kvmops.resctrl.resctrl_monitor"
-            warnings.append(f"Noted, but nothing on this host enforces it: apply the role {role}")
+    switches = dict.fromkeys([one.uuid for one in found], wish.enabled) if persistent else {}
+    switched = _switched(outcome, wish)
+    try:
+        noted = files.switch(switches, check=check) if switches else {}
+    except ResctrlError as exc:
+        # It was switched by now, which is to be told, too
+        outcome = _failed(outcome, exc)
+        if switched:
+            warnings.append("Switched until the domain stops, but not persistently: that could not be noted")
+        switches = {}
+    if files.is_enforced():
+        warnings += _against_policy(files.load, switches, switched, wish)
+    elif switches:
+        role = "kvmops.resctrl.resctrl_monitor"
+        warnings.append(f"Noted, but nothing on this host enforces it: apply the role {role}")
     return Switched(outcome, noted, warnings)
+
+
+def _failed(outcome: Outcome, exc: ResctrlError) -> Outcome:
+    """The same, with an error for each domain that had none."""
+    return outcome._replace(results=[one._replace(error=one.error or exc) for one in outcome.results])
 
 
 def _switched(outcome: Outcome, wish: Wish) -> list[Domain]:

@@ -13,10 +13,11 @@ import typing as t
 from .. import errors
 from ..decide.planning import CREATE, REMOVE, UNCOUNT
 from ..decide.status import status_of
+from ..decide.takers import settle
 from ..decide.turns import Turn
-from ..decide.windows import Notes, begin, end_bandwidth, end_turn, settle
+from ..decide.windows import Notes, begin, end_bandwidth, end_turn
 from ..kernel.counters import read_group
-from ..kernel.events import L3, L3_EVENTS, OCCUPANCY
+from ..kernel.events import ERROR, L3, L3_EVENTS, OCCUPANCY
 from ..kernel.groups import leaving_group
 from ..kernel.info import max_threshold_occupancy
 from ..observe.sampling import sample_all
@@ -52,6 +53,9 @@ def keeping(
         return
     with contextlib.ExitStack() as held:
         try:
+            # The mode is that of the last directory only
+            with contextlib.suppress(FileExistsError):
+                os.makedirs(os.path.dirname(directory), 0o755)
             os.makedirs(directory, 0o700, exist_ok=True)
             held.enter_context(locked(directory, _PATIENCE))
             keeper = Keeper(resctrl, settings, directory)
@@ -113,14 +117,21 @@ class Keeper:
         if group == leaving_group(group):
             # It is for threads of the domain that are not to be counted
             return
+        self._made[group.uuid] = self._made.get(group.uuid, False) or self._is_unclean(group)
+
+    def _is_unclean(self, group: Group) -> bool:
+        """Whether a cache holds more lines of others than the kernel takes for none, or that cannot be told.
+
+        Of an RMID that has not run on a cache AMD may know nothing (unavailable): then there is nothing that could be
+        told as the domain's.
+        """
         try:
-            values = read_group(self._resctrl, group, L3_EVENTS[:1], False)
+            values = read_group(self._resctrl, group, L3_EVENTS[:1])
         except OSError:
-            values = {}
-        most = max_threshold_occupancy(self._resctrl)
-        occupied = [one[OCCUPANCY].number for place, one in values.items() if place.resource == L3]
-        unclean = most is not None and any(number is not None and number > most for number in occupied)
-        self._made[group.uuid] = self._made.get(group.uuid, False) or unclean
+            return True
+        most = max_threshold_occupancy(self._resctrl) or 0
+        occupied = [one[OCCUPANCY] for place, one in values.items() if place.resource == L3]
+        return any(one.reason == ERROR if one.number is None else one.number > most for one in occupied)
 
     def settle(self, snapshot: Snapshot, wishes: Wishes, failures: t.Mapping[str, ResctrlError]) -> None:
         """Note who takes turns from now on, and where what they count begins."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 import typing as t
 
@@ -11,7 +12,7 @@ from .. import errors
 from ..vms.domain import Selected
 from ..wish.files import load
 from ..wish.place import DIRECTORY, TURNS
-from ..wish.store import forget, note_json, read_json
+from ..wish.store import forget, locked, note_json, read_json
 from .enforcement import Enforcement
 
 if t.TYPE_CHECKING:
@@ -33,6 +34,8 @@ _NOTICE = 0.02
 _MOST_LOOKS = 60
 # So many looks, one a second, wait for a domain that is starting: not every manager writes a file when it is up
 _LOOKS_AT_A_START = 10
+# So many seconds a run may need that has begun, see act/turns.py
+_LONGEST_RUN = 30.0
 
 # How the agent's last run ended; gone after a reboot
 LAST_RUN = "/run/kvmops-resctrl/enforced.json"
@@ -125,22 +128,28 @@ def last_run(path: str = LAST_RUN) -> LastRun | None:
 
 
 def _parse_run(content: t.Any) -> LastRun:  # noqa: ANN401  # what a file holds
-    try:
-        began, failed, waiting, failures = (content[field] for field in LastRun._fields)
-        return LastRun(float(began), bool(failed), int(waiting), int(failures))
-    except (KeyError, TypeError, ValueError) as exc:
-        raise ValueError("it is no run") from exc
+    began, failed, waiting, failures = (content[field] for field in LastRun._fields)
+    return LastRun(float(began), bool(failed), int(waiting), int(failures))
 
 
-def clear(resctrl: Resctrl) -> list[Group]:
-    """Remove every group of ours, whatever it counts; those that were removed.
+def clear(resctrl: Resctrl) -> tuple[list[Group], list[errors.ResctrlError]]:
+    """Remove every group of ours, whatever it counts; those that were removed, and why others could not be.
 
     Needs no libvirt: it ends all monitoring of ours on a host that is given up.
-    Raises LockTimeout, NotMounted, Refused, Unreadable.
+    Raises LockTimeout, NotMounted, Unreadable.
     """
-    with resctrl.changes.locked():
-        removed = [group for group in resctrl.groups() if group.uuid]
-        for group in removed:
-            resctrl.changes.remove(group)
-    forget(TURNS)
-    return removed
+    removed: list[Group] = []
+    refusals: list[errors.ResctrlError] = []
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            # A run that takes turns notes them when it ends
+            held.enter_context(locked(os.path.dirname(TURNS), _LONGEST_RUN))
+        held.enter_context(resctrl.changes.locked())
+        for group in [one for one in resctrl.groups() if one.uuid]:
+            try:
+                resctrl.changes.remove(group)
+                removed.append(group)
+            except errors.ResctrlError as exc:
+                refusals.append(exc)
+        forget(TURNS)
+    return removed, refusals

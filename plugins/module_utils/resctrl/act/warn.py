@@ -46,7 +46,8 @@ def _of_cpu_groups(host: Host, status: DomainStatus, after: Snapshot) -> list[st
 
 def _of_counters(status: DomainStatus, wishes: Wishes) -> list[str]:
     wish = wishes.of.get(status.domain.uuid)
-    lacking = [cache for cache in status.without_bandwidth if not _has_turns(status.domain.uuid, cache, wishes)]
+    uuid, turns = status.domain.uuid, wishes.turns
+    lacking = [cache for cache in status.without_bandwidth if not (turns and turns.comes_to(uuid, cache))]
     if not lacking or (wish and wish.bandwidth is False):
         return []
     where = ", ".join(map(str, lacking))
@@ -54,14 +55,6 @@ def _of_counters(status: DomainStatus, wishes: Wishes) -> list[str]:
         f"Domain '{status.domain.name}' is monitored without memory bandwidth on L3 cache {where}: no bandwidth "
         "counter is free there. Disable another domain, or take its counters back (bandwidth=false), and run again"
     ]
-
-
-def _has_turns(uuid: str, cache: int, wishes: Wishes) -> bool:
-    """Whether a domain will be given a bandwidth counter there, since others make room for it."""
-    turns = wishes.turns.counters if wishes.turns else {}
-    return (uuid, cache) in turns and any(
-        where == cache and turn.began is not None for (_one, where), turn in turns.items()
-    )
 
 
 def _of_unjudged(host: Host, after: Snapshot) -> list[str]:

@@ -84,9 +84,10 @@ def readings(sample: Sample) -> dict[Key, dict[str, Reading]]:
 
 
 def _reading(sample: Sample, group: Group, place: Place, event: str) -> Reading | None:
-    value = sample.parts[group].places.get(place, {}).get(event, Value())
+    part = sample.parts[group]
+    value = part.places.get(place, {}).get(event, Value())
     identity = sample.counter(group, place, event)
-    if value.number is None or identity[0] is None:
+    if value.number is None or identity[0] is None or part.lacks(place, event):
         return None
     return Reading(Decimal(value.number), " ".join(map(str, identity)))
 

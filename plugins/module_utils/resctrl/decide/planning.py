@@ -52,16 +52,18 @@ def plan(snapshot: Snapshot, wishes: Wishes) -> Plan:
     all, and each domain for which something was to be done fails with RmidsExhausted.
     """
     denied: t.Mapping[str, errors.ResctrlError] = {}
+    order: t.Mapping[str, tuple[t.Any, ...]] = {}
     if wishes.ration:
         # Not above: no module rations, and what is imported is compiled on every run
         from .rationing import ration
 
-        wishes, denied = ration(snapshot, wishes)
+        wishes, denied, order = ration(snapshot, wishes)
     wanted, failures = _wanted(snapshot, wishes)
     removals = _removals(snapshot, wishes, wanted)
     moves = [step for one in snapshot.running for step in _moves(one, wanted.get(one.domain.uuid, {}), snapshot)]
-    # All groups are made before the first thread is moved: the kernel may refuse one
-    moves.sort(key=lambda step: step.kind != CREATE)
+    # All groups are made before the first thread is moved: the kernel may refuse one. As long as RMIDs are in limbo it
+    # refuses the later ones, so who comes first must be the first to ask
+    moves.sort(key=lambda step: (step.kind != CREATE, order.get(step.uuid, ())))
     shortage = _shortage(removals, moves, snapshot, wishes.reserve)
     there = snapshot.groups
     if not shortage and snapshot.is_arm:

@@ -21,8 +21,11 @@ if t.TYPE_CHECKING:
 _Need = t.Tuple["Running", t.Collection["Group"]]
 
 
-def ration(snapshot: Snapshot, wishes: Wishes) -> tuple[Wishes, dict[str, errors.ResctrlError]]:
-    """The wishes that the RMIDs suffice for, and for each domain that has to wait the error that says so.
+Order = t.Tuple[int, t.Tuple[float, ...], str]
+
+
+def ration(snapshot: Snapshot, wishes: Wishes) -> tuple[Wishes, dict[str, errors.ResctrlError], t.Mapping[str, Order]]:
+    """The wishes that the RMIDs suffice for, for each domain that has to wait the error that says so, and who is first.
 
     The highest priority first; among equals those that are monitored already, then by name. Where turns are taken, a
     queue decides among equals. A domain that has to wait is treated as one to be disabled, so that its RMID goes to one
@@ -35,7 +38,7 @@ def ration(snapshot: Snapshot, wishes: Wishes) -> tuple[Wishes, dict[str, errors
         shares.give(need, stays=order[need[0].domain.uuid][1][0] == 0)
     denied = shares.denied()
     refused = {uuid: wishes.of[uuid]._replace(enabled=False) for uuid in denied}
-    return wishes._replace(of={**wishes.of, **refused}), denied
+    return wishes._replace(of={**wishes.of, **refused}), denied, order
 
 
 class _Room(t.NamedTuple):
@@ -72,10 +75,7 @@ def _needs(snapshot: Snapshot, wishes: Wishes) -> tuple[list[_Need], _Room]:
     return needs, _Room(snapshot.num_rmids - 1 - len(others) - wishes.reserve, tuple(others))
 
 
-_Order = t.Tuple[int, t.Tuple[float, ...], str]
-
-
-def _order(needs: t.Sequence[_Need], snapshot: Snapshot, wishes: Wishes) -> dict[str, _Order]:
+def _order(needs: t.Sequence[_Need], snapshot: Snapshot, wishes: Wishes) -> dict[str, Order]:
     """By UUID: the priority, a place among equals, and the name."""
     if wishes.turns:
         from .turns import ranks

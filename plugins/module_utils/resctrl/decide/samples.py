@@ -11,12 +11,15 @@ import typing as t
 
 from ..kernel.events import (
     ALL_CACHES,
+    BANDWIDTH,
     COUNTER,
     CYCLES,
     GONE,
     IDLE,
+    L3,
     RESET,
     STALLS,
+    UNASSIGNED,
     UNSUPPORTED,
     Event,
     Place,
@@ -29,6 +32,7 @@ from ..kernel.events import (
 )
 
 if t.TYPE_CHECKING:
+    from ..kernel.assignments import Assigned
     from ..kernel.groups import Group
 
 
@@ -36,15 +40,39 @@ class Part(t.NamedTuple):
     """What one group showed: place -> event -> value, its generation, and why a place that is not there is not.
 
     A group that is gone shows no place at all.
+    `summed`: of a CTRL_MON group, whose numbers are sums: the generations of itself and of each MON group below it, and
+    event and L3 cache id of each bandwidth counter that these have (None: they need none). Empty for a MON group.
     """
 
     places: t.Mapping[Place, Values]
     generation: str | None
     reason: str = GONE
+    summed: t.Mapping[str, Assigned | None] = types.MappingProxyType({})
 
-    def of(self, resource: str) -> list[Values]:
-        """What it showed in each place of a resource."""
-        return [values for place, values in self.places.items() if place.resource == resource]
+    def values(self, place: Place, event: str) -> list[Value]:
+        """What it showed of an event in a place; where that is only a part of the sum, also that a part is not known.
+
+        The kernel shows a number as soon as one of the groups has a counter (mon_event_count(), fs/resctrl/monitor.c).
+        """
+        value = self.places[place].get(event)
+        if value is None:
+            # Another kernel brought the event in (resctrl was mounted anew)
+            return [Value(None, self.reason)]
+        if value.number is not None and self.lacks(place, event):
+            return [Value(None, UNASSIGNED), value]
+        return [value]
+
+    def lacks(self, place: Place, event: str) -> bool:
+        """Whether one of the groups has no counter for a bandwidth event of a cache."""
+        if not self.summed or place.resource != L3 or event not in BANDWIDTH:
+            return False
+        return any(held is not None and (event, place.id) not in held for held in self.summed.values())
+
+    def counting(self, place: Place, event: str) -> set[str]:
+        """The generations of the groups that are in the sum."""
+        if place.resource != L3 or event not in BANDWIDTH:
+            return set(self.summed)
+        return {one for one, held in self.summed.items() if held is None or (event, place.id) in held}
 
 
 class Sample(t.NamedTuple):
@@ -85,10 +113,11 @@ def outermost(groups: t.Iterable[Group]) -> list[Group]:
 
 def per_place(sample: Sample, resource: str) -> dict[int, dict[str, Sum]]:
     """Id of a cache or package -> event -> the sum over the domain's groups."""
-    places = sorted({place for part in sample.parts.values() for place in part.places if place.resource == resource})
+    parts = sample.parts.values()
+    places = sorted({place for part in parts for place in part.places if place.resource == resource})
     return {
         place.id: {
-            event.name: add([part.places[place][event.name] for part in sample.parts.values() if place in part.places])
+            event.name: add([one for part in parts if place in part.places for one in part.values(place, event.name)])
             for event in told(sample.events)
             if event.resource == resource
         }
@@ -111,7 +140,8 @@ def _total(sample: Sample, event: Event) -> Sum:
 
 def _values(part: Part, event: Event) -> list[Value]:
     """The values of a group. Of one that shows no place at all it is unknown what it counted."""
-    return [values[event.name] for values in part.of(event.resource)] or [_nothing(part)]
+    places = [place for place in part.places if place.resource == event.resource]
+    return [one for place in places for one in part.values(place, event.name)] or [_nothing(part)]
 
 
 class Rates(t.NamedTuple):
@@ -135,7 +165,7 @@ def rates(first: Sample, second: Sample) -> Rates:
     groups = sorted({*first.parts, *second.parts})
     found = {
         event: {
-            (group, place): _rate(first, second, group, place, event)
+            (group, place): _rates(first, second, group, place, event)
             for group in groups
             for place in _places(first, second, group, event)
         }
@@ -145,9 +175,10 @@ def rates(first: Sample, second: Sample) -> Rates:
     for event, values in found.items():
         for place in sorted({place for _group, place in values}):
             sums = places.setdefault(place, {})
-            sums[event.name] = add([value for (_group, one), value in values.items() if one == place])
+            sums[event.name] = add([one for (_group, where), of in values.items() if where == place for one in of])
     total = {
-        event.name: add([*values.values(), *_vanished(first, second, groups, event)]) for event, values in found.items()
+        event.name: add([*(one for of in values.values() for one in of), *_vanished(first, second, groups, event)])
+        for event, values in found.items()
     }
     return Rates(seconds, places, total)
 
@@ -163,11 +194,17 @@ def _vanished(first: Sample, second: Sample, groups: t.Iterable[Group], event: E
     return [_nothing(second.parts.get(group)) for group in groups if not _places(first, second, group, event)]
 
 
-def _rate(first: Sample, second: Sample, group: Group, place: Place, event: Event) -> Value:
-    """What one group counted per second in one place.
+def _rates(first: Sample, second: Sample, group: Group, place: Place, event: Event) -> list[Value]:
+    """What one group counted per second in one place; where that is only a part, also that a part is not known."""
+    rate = _rate(first, second, group, place, event)
+    parts = [sample.parts[group] for sample in (first, second) if group in sample.parts]
+    partial = rate.number is not None and any(part.lacks(place, event.name) for part in parts)
+    return [Value(None, UNASSIGNED), rate] if partial else [rate]
 
-    None where a value is missing, where it is not the same counter any more, or where the counter went backwards, as it
-    does when the kernel resets it.
+
+def _rate(first: Sample, second: Sample, group: Group, place: Place, event: Event) -> Value:
+    """None where a value is missing, where it is not the same counter any more, or where the counter went backwards, as
+    it does when the kernel resets it.
     """
     before, after = _value(first, group, place, event), _value(second, group, place, event)
     if after.number is None or before.number is None:
@@ -175,15 +212,24 @@ def _rate(first: Sample, second: Sample, group: Group, place: Place, event: Even
     seconds, counted = second.seconds - first.seconds, difference(after.number, before.number)
     counter = second.counter(group, place, event.name)
     same = counter == first.counter(group, place, event.name) and counter[0] is not None
-    if not same or counted < 0 or seconds <= 0:
+    if not same or not _adds_up(first.parts[group], second.parts[group], place, event) or counted < 0 or seconds <= 0:
         return Value(None, RESET)
     return Value(counted / seconds)
 
 
+def _adds_up(first: Part, second: Part, place: Place, event: Event) -> bool:
+    """Whether what a CTRL_MON group has counted more is what was counted between two moments.
+
+    What a MON group below it had counted goes out of the sum with that group, or with its counter. One that is new is
+    harmless where the kernel resets its counter, and that is what it does not do with the telemetry of packages.
+    """
+    before, after = first.counting(place, event.name), second.counting(place, event.name)
+    return before <= after if place.resource == L3 else before == after
+
+
 def _value(sample: Sample, group: Group, place: Place, event: Event) -> Value:
     part = sample.parts.get(group)
-    # An event that another kernel brought in between (resctrl was mounted anew) has no earlier value
-    return part.places[place].get(event.name, _nothing(part)) if part and place in part.places else _nothing(part)
+    return part.values(place, event.name)[-1] if part and place in part.places else _nothing(part)
 
 
 def _nothing(part: Part | None) -> Value:

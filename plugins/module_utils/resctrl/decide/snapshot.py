@@ -56,7 +56,7 @@ class Snapshot(_Observed):
     `stale`: groups of ours that certainly count nothing any more, because their domain is gone or has new threads.
     `unjudged`: groups of ours of which that cannot be said from here.
     `num_rmids`: how many there are, the root's included (0: no monitoring).
-    `named_rmids`: how many the kernel names, where it has just refused a group though there seemed to be more; else 0.
+    `named_rmids`: how many the kernel names: more, where it has just refused a group though there seemed to be one.
     `is_arm`: the kernel is one for Arm, where a thread in a group has the CLOSID of that group only.
     `rmids_of_each`: how many RMIDs each CTRL_MON group has, its own included; None: as many as there are, or not known.
     `full`: how many MON groups a CTRL_MON group (by name) had when the kernel has just refused another there.

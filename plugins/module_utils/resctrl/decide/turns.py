@@ -51,20 +51,35 @@ class Queue(t.NamedTuple):
     counters: t.Mapping[tuple[str, int], Turn] = types.MappingProxyType({})
     in_limbo: int = 0
 
+    def shares(self, cache: int) -> bool:
+        """Whether turns are taken with the bandwidth counters of an L3 cache: somebody has one who makes room."""
+        return any(where == cache and turn.began is not None for (_uuid, where), turn in self.counters.items())
+
+    def comes_to(self, uuid: str, cache: int) -> bool:
+        """Whether a domain will be given a bandwidth counter there."""
+        return (uuid, cache) in self.counters and self.shares(cache)
+
     def is_over(self, turn: Turn | None) -> bool:
         """Whether a turn has lasted a whole window. One of which nothing is known has only begun."""
+        return self._has_lasted(turn, 1)
+
+    def is_overdue(self, turn: Turn | None) -> bool:
+        """Whether it has lasted two windows."""
+        return self._has_lasted(turn, 2)
+
+    def _has_lasted(self, turn: Turn | None, windows: int) -> bool:
         began = self.now if turn is None or turn.began is None else turn.began
-        return self._is_a_window(began)
+        return self._are_over(windows, began)
 
     def has_waited(self, turn: Turn | None) -> bool:
         """Whether a domain that waits has done so for a whole window, or has just come.
 
         Who has just made room must not end the turn of another that is over too: each look would go on with that.
         """
-        return turn is None or self._is_a_window(turn.unseen)
+        return turn is None or self._are_over(1, turn.unseen)
 
-    def _is_a_window(self, since: float) -> bool:
-        return self.now - since >= self.settings.window * (1 - _EARLY)
+    def _are_over(self, windows: int, since: float) -> bool:
+        return self.now - since >= windows * self.settings.window * (1 - _EARLY)
 
 
 _Place = t.Tuple[float, ...]
@@ -84,12 +99,15 @@ def ranks(
     whose turns before ended earlier; of those that are done the one that began last.
     `holders`: who holds something now, and who does not.
     `in_limbo`: what was given up lately and cannot be had yet. Until it can, no more than half is given up, or all
-    could end there.
+    could end there. Where half is nothing, one is given up after two windows: what never leaves limbo must not end all
+    turns.
     """
     places = {one: _place(turns.get(one), holds, queue) for one, holds in holders.items()}
     if in_limbo:
         done = sorted((one for one, place in places.items() if place[0] == _DONE), key=lambda one: places[one])
         most = max(0, (sum(holders.values()) + in_limbo) // 2 - in_limbo)
+        if not most and done and queue.is_overdue(turns.get(done[-1])):
+            most = 1
         places.update(dict.fromkeys(done[: len(done) - most], _STAYS))
     return places
 
@@ -125,5 +143,5 @@ def in_words(seconds: float) -> str:
     if seconds < 1:
         return "next"
     if seconds < 100:
-        return f"in about {seconds:.0f} seconds"
+        return f"in about {seconds:.0f} second{'' if round(seconds) == 1 else 's'}"
     return f"in about {seconds / 60:.0f} minutes"

@@ -11,18 +11,14 @@ from __future__ import annotations
 import types
 import typing as t
 
-from ..errors import RmidsInLimbo, WaitsForTurn
 from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, WARMING, Place, Value
 from .baselines import readings
 from .samples import per_place
 from .turns import Queue, Turn, Turns, ended
 
 if t.TYPE_CHECKING:
-    from ..errors import ResctrlError
     from .baselines import Key, Reading
     from .samples import Part, Sample
-    from .snapshot import Snapshot
-    from .wish import Wish, Wishes
 
 _NOTHING: t.Mapping[t.Any, t.Any] = types.MappingProxyType({})
 
@@ -51,7 +47,7 @@ class Measured(t.NamedTuple):
 
     @property
     def coverage(self) -> float:
-        """In which part of the time since it had been measured before it was."""
+        """Share of the time since it had been measured before in which it was."""
         return min(1.0, self.seconds / (self.ended - self.since)) if self.ended > self.since else 1.0
 
 
@@ -85,10 +81,22 @@ class Notes(t.NamedTuple):
         """Whether an event is counted in its turns only."""
         return self.group is not None or (event in BANDWIDTH and place.resource == L3 and place.id in self.counters)
 
+    def only_shared(self) -> Notes:
+        """Without what was measured of something that is counted all the time now: it would only grow old."""
+        return self._replace(
+            starts={key: one for key, one in self.starts.items() if self.shares(*key)},
+            measured={key: one for key, one in self.measured.items() if self.shares(*key)},
+        )
+
     @property
     def waits(self) -> bool:
         """Whether it is not counted because it is not its turn."""
         return self.group is not None and self.group.began is None
+
+    @property
+    def waits_for_counters(self) -> bool:
+        """Whether it is counted, but without bandwidth on some cache because it is not its turn."""
+        return not self.waits and any(turn.began is None for turn in self.counters.values())
 
 
 class Turned(t.NamedTuple):
@@ -108,10 +116,10 @@ def taken(every: t.Collection[Notes]) -> list[str]:
 
 
 def begin(notes: Notes, sample: Sample) -> Notes:
-    """Measure from now on what is not measured yet, or begins anew."""
+    """Measure from now on what is counted in turns and not measured yet, or begins anew."""
     starts = dict(notes.starts)
     for key, now in readings(sample).items():
-        if key not in starts or counted(starts[key].groups, now) is None:
+        if notes.shares(*key) and (key not in starts or counted(starts[key].groups, now) is None):
             starts[key] = Start(sample.seconds, now)
     return notes._replace(starts=starts)
 
@@ -170,84 +178,6 @@ def _rates(notes: Notes, sample: Sample, since: float) -> dict[Key, Measured]:
         if start and number is not None and sample.seconds > start.began:
             found[key] = Measured(since, start.began, sample.seconds, number / (sample.seconds - start.began))
     return found
-
-
-def settle(
-    notes: t.Mapping[str, Notes],
-    snapshot: Snapshot,
-    wishes: Wishes,
-    failures: t.Mapping[str, ResctrlError],
-    now: float,
-) -> dict[str, Notes]:
-    """Who takes turns from now on, by UUID, and where each stands. Of a domain that does not nothing is noted.
-
-    `snapshot`, `failures`: what a run has left.
-    """
-    groups = _takers(snapshot, wishes, failures)
-    counters = _sharers(snapshot, wishes)
-    found = {}
-    for uuid in {*groups, *counters}:
-        before = notes.get(uuid, Notes())
-        group = _stand(before.group, bool(snapshot.ours(uuid)), now) if uuid in groups else None
-        turns = {
-            cache: _stand(before.counters.get(cache), holds, now) for cache, holds in counters.get(uuid, {}).items()
-        }
-        if group and group.began is None:
-            # Without a group there is nothing to count, but it keeps its place among those that wait for a counter
-            turns = {cache: turn._replace(began=None) for cache, turn in before.counters.items()}
-        found[uuid] = before._replace(group=group, counters=turns)
-    return found
-
-
-def _stand(turn: Turn | None, holds: bool, now: float) -> Turn:
-    turn = turn or Turn(None, now)
-    return turn._replace(began=(turn.began if turn.began is not None else now) if holds else None)
-
-
-def _takers(snapshot: Snapshot, wishes: Wishes, failures: t.Mapping[str, ResctrlError]) -> set[str]:
-    """Those of a priority of which one waits for its turn, whoever counts them now; not those that need no group."""
-    enabled = {uuid: failure for uuid, failure in failures.items() if wishes.enables(uuid)}
-    priorities = {wishes.of[uuid].priority for uuid, failure in enabled.items() if isinstance(failure, WaitsForTurn)}
-    # One for which the kernel has no RMID yet is counted in turns only where others are
-    waiting = {
-        uuid
-        for uuid, failure in enabled.items()
-        if isinstance(failure, (WaitsForTurn, RmidsInLimbo)) and wishes.of[uuid].priority in priorities
-    }
-    counted = {
-        one.domain.uuid
-        for one in snapshot.running
-        if wishes.enables(one.domain.uuid) and wishes.of[one.domain.uuid].priority in priorities
-    }
-    return waiting | {uuid for uuid in counted if snapshot.ours(uuid)}
-
-
-def _sharers(snapshot: Snapshot, wishes: Wishes) -> dict[str, dict[int, bool]]:
-    """The same for bandwidth counters: UUID -> L3 cache id -> whether the domain has one there."""
-    bandwidth = snapshot.bandwidth
-    if bandwidth is None:
-        return {}
-    asks = {
-        one.domain.uuid: [group for group in snapshot.ours(one.domain.uuid) if group in bandwidth.assigned]
-        for one in snapshot.running
-        if wishes.enables(one.domain.uuid) and wishes.of[one.domain.uuid].bandwidth is not False
-    }
-    asks = {uuid: groups for uuid, groups in asks.items() if groups}
-    lacking = {uuid: bandwidth.lacking(groups) for uuid, groups in asks.items()}
-    found: dict[str, dict[int, bool]] = {}
-    for cache in bandwidth.free:
-        # No turn will come where none of its like has a counter
-        holding = {uuid for uuid, groups in asks.items() if any(bandwidth.held(group, cache) for group in groups)}
-        classes = {_class(wishes.of[uuid]) for uuid in asks if cache in lacking[uuid]}
-        classes &= {_class(wishes.of[uuid]) for uuid in holding}
-        for uuid in asks:
-            if _class(wishes.of[uuid]) in classes:
-                found.setdefault(uuid, {})[cache] = uuid in holding
-    return found
-
-
-def _class(wish: Wish) -> tuple[bool, int]:
-    return wish.bandwidth is None, wish.priority
 
 
 def without_occupancy(sample: Sample) -> Sample:

@@ -7,9 +7,8 @@ import math
 import types
 import typing as t
 
-from ..kernel.events import L3, OCCUPANCY, Sum
+from ..kernel.events import L3, OCCUPANCY, plain
 from .findings import HOLDS_MORE, MOVES_MORE, STREAMS
-from .situation import known
 
 if t.TYPE_CHECKING:
     from ..decide.samples import Part, Sample
@@ -78,8 +77,8 @@ def owned(status: DomainStatus, sample: Sample) -> list[Own]:
 
 
 def _held(part: Part) -> dict[int, float]:
-    numbers = {place.id: known(Sum(values[OCCUPANCY])) for place, values in part.places.items() if place.resource == L3}
-    return {cache: number for cache, number in numbers.items() if number is not None}
+    held = {place.id: plain(values[OCCUPANCY].number) for place, values in part.places.items() if place.resource == L3}
+    return {cache: number for cache, number in held.items() if number is not None}
 
 
 def advice(
@@ -92,6 +91,8 @@ def advice(
         for uuid, groups in own.items()
         for group in groups
         for cache in group.held
+        # It may have gone off before the whole host was read
+        if cache in situation.caches
         for one in _of_allocation(situation, subjects[uuid], allocations, group, cache)
     ]
     return [*given, *(one for each in found for one in _cap(situation, subjects.get(each.uuid), allocations, each))]

@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
 LONG_ENOUGH = 10.0
 # So many names are all said in a sentence; of more, the first ones
 _MANY, _SOME = 12, 10
+_WHOLE = "It is known only if no group goes away meanwhile, and each has a bandwidth counter."
 # What many VMs do once in that time, such as a backup
 _DAY = 86400.0
 
@@ -32,15 +33,21 @@ def uncounted(situation: Situation) -> list[Uncounted]:
     subjects = situation.subjects
     without = tuple(one.name for one in subjects if not one.counted and not one.waits)
     waiting = tuple(one.name for one in subjects if one.waits)
+    sharing = tuple(one.name for one in subjects if one.waits_for_counters)
     partly = tuple(one.name for one in subjects if one.counted and one.uncounted)
-    partial = tuple(one.name for one in subjects if any(held.partial for held in one.holdings.values()))
+    partial = tuple(one.name for one in subjects if _is_partial(one))
     found = [
         Uncounted("domains", f"These VMs are not monitored: {_listed(without)}.", without),
-        Uncounted("turns", f"It was not the turn of these VMs to be counted: {', '.join(waiting)}.", waiting),
+        Uncounted("turns", f"It was not the turn of these VMs to be counted: {_listed(waiting)}.", waiting),
+        Uncounted("turns", f"It was not the turn of these VMs to have bandwidth counted: {_listed(sharing)}.", sharing),
         Uncounted("vcpus", f"Some vCPUs of these VMs are not counted: {_listed(partly)}.", partly),
         Uncounted("partial", f"Of these VMs only a part is known: {_listed(partial)}.", partial),
     ]
     found = [one for one in found if one.domains]
+    lacking = [cache for cache, one in situation.whole.items() if "bandwidth" in one.partial and one.moved is None]
+    if lacking:
+        said = f"How much everything moves through L3 cache {_listed(lacking)} is not known. {_WHOLE}"
+        found.append(Uncounted("bandwidth", said))
     if situation.configured:
         said = f"These events were configured to count something else than usual: {'; '.join(situation.configured)}."
         found.append(Uncounted("configuration", said))
@@ -51,6 +58,12 @@ def uncounted(situation: Situation) -> list[Uncounted]:
         Uncounted("warm_up", "A group that was just made may show what the former owner of its RMID left in a cache."),
         Uncounted("window", f"Nothing is known of the time outside of these {situation.interval:.3g} seconds."),
     ]
+
+
+def _is_partial(subject: Subject) -> bool:
+    """Whether only a part of it is known, and not only because its bandwidth waits for a turn."""
+    known = {"bandwidth"} if subject.waits_for_counters else set()
+    return any(held.partial - known for held in subject.holdings.values())
 
 
 def doubts_of_time(situation: Situation) -> tuple[str, ...]:

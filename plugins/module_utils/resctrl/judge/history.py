@@ -125,20 +125,33 @@ def since(looks: t.Sequence[Look], found: str) -> float | None:
 def grown(
     histories: t.Mapping[str, History], situation: Situation, found: t.Mapping[str, frozenset[str]]
 ) -> dict[str, History]:
-    """The histories of the domains that are there now, with this look. `found`: UUID -> what was found.
+    """The histories of domains, with this look at those that are there now. `found`: UUID -> what was found.
 
-    What is known of others goes: they have ended. Of a domain that nothing tells apart from a later one, none is kept.
+    Other looks may have been kept while this one lasted. Of a domain that is not seen now, its history is kept for as
+    long as a look counts: it may have ended, or be known to another source only. Of a domain that nothing tells apart
+    from a later one, none is kept.
     """
-    kept = {}
+    here = {subject.uuid for subject in situation.subjects}
+    kept = {uuid: one for uuid, one in histories.items() if uuid not in here and _counts(one, situation.at)}
     for subject in situation.subjects:
-        looks = looks_of(histories, subject, situation.at)
-        if not looks or situation.at - looks[-1].at >= APART:
-            look = look_at(situation, subject)._replace(found=found.get(subject.uuid, frozenset()))
-            looks = (*looks, look)[-MOST:]
-        else:
+        looks = looks_of(histories, subject, situation.at + situation.interval)
+        mine = found.get(subject.uuid, frozenset())
+        if any(_are_near(one, situation.at) for one in looks):
             # What was not found at every look was not found all the time
-            still = looks[-1].found & found.get(subject.uuid, frozenset())
-            looks = (*looks[:-1], looks[-1]._replace(found=still))
+            looks = tuple(
+                one._replace(found=one.found & mine) if _are_near(one, situation.at) else one for one in looks
+            )
+        else:
+            looks = (*looks, look_at(situation, subject)._replace(found=mine))
+            looks = tuple(sorted(looks, key=lambda one: one.at))[-MOST:]
         if subject.identity:
             kept[subject.uuid] = History(subject.identity, looks)
     return kept
+
+
+def _counts(history: History, now: float) -> bool:
+    return bool(history.looks) and abs(now - history.looks[-1].at) <= AGE
+
+
+def _are_near(look: Look, at: float) -> bool:
+    return abs(at - look.at) < APART

@@ -11,7 +11,7 @@ import typing as t
 
 from ..decide.samples import named, per_place, rates
 from ..kernel.configured import changed, in_words
-from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, PACKAGE, STALLS, plain
+from ..kernel.events import BANDWIDTH, L3, OCCUPANCY, PACKAGE, STALLS, UNAVAILABLE
 
 if t.TYPE_CHECKING:
     from ..decide.samples import Sample
@@ -43,7 +43,7 @@ class Subject(t.NamedTuple):
     `vcpus`: their ids.  `counted` and `uncounted`: how many of them are counted, and are not.
     `forced_by`: see DomainStatus.
     `stalls`: package -> the share of its cycles that misses of the L3 cache cost; empty without telemetry.
-    `waits`: it takes turns to be counted, and it is not its turn.
+    `waits`: it takes turns to be counted, and it is not its turn.  `waits_for_counters`: only its bandwidth does.
     `identity`: what a later process or other groups of this domain do not have; "" where it is not known.
     """
 
@@ -59,6 +59,7 @@ class Subject(t.NamedTuple):
     stalls: t.Mapping[int, float] = types.MappingProxyType({})
     identity: str = ""
     waits: bool = False
+    waits_for_counters: bool = False
 
 
 class Ceiling(t.NamedTuple):
@@ -83,7 +84,7 @@ class Socket(t.NamedTuple):
 class Situation(t.NamedTuple):
     """A host between two moments, `interval` seconds apart, of which the first was at `since` (UTC).
 
-    `caches`: those that are counted.  `whole`: L3 cache id -> what everything on the host has of it.
+    `caches`: those that are counted.  `whole`: L3 cache id -> what everything on the host has of it, see everything().
     `ceilings`: by the socket's key.  `configured`: the events that count something else than their names say.
     `at`: the first moment as Unix time.
     """
@@ -155,6 +156,7 @@ def subject_of(
         stalls(first, second),
         _identity(process, second, len(counted)),
         waits=one.turned is not None and one.turned.notes.waits,
+        waits_for_counters=one.turned is not None and one.turned.notes.waits_for_counters,
     )
 
 
@@ -170,12 +172,30 @@ def _identity(process: str, sample: Sample, counted: int) -> str:
 
 
 def holdings(first: Sample, second: Sample) -> dict[int, Holding]:
-    """L3 cache id -> what the groups of a domain, or of a host, have of it at the second moment."""
-    speeds, events = rates(first, second).of(L3), {event.name for event in second.events}
+    """L3 cache id -> what the groups of a domain have of it at the second moment."""
+    return {cache: holding for cache, (holding, _speed) in _holdings(first, second).items()}
+
+
+def everything(first: Sample, second: Sample) -> dict[int, Holding]:
+    """L3 cache id -> what everything on a host has of it, by the samples of the whole host.
+
+    What is moved is None where something lacks: shares of a part would be too large. Only a group whose bandwidth the
+    hardware has never counted in a cache (unavailable, AMD) lacks nothing, since nothing of it has run there.
+    """
     return {
-        cache: _holding(sums[OCCUPANCY], speeds.get(cache, {}).get(TOTAL), events)
-        for cache, sums in per_place(second, L3).items()
+        cache: holding if speed and speed.value.reason in (None, UNAVAILABLE) else holding._replace(moved=None)
+        for cache, (holding, speed) in _holdings(first, second).items()
     }
+
+
+def _holdings(first: Sample, second: Sample) -> dict[int, tuple[Holding, Sum | None]]:
+    """Each with the sum of what is moved each second."""
+    speeds, events = rates(first, second).of(L3), {event.name for event in second.events}
+    found = {}
+    for cache, sums in per_place(second, L3).items():
+        speed = speeds.get(cache, {}).get(TOTAL)
+        found[cache] = _holding(sums[OCCUPANCY], speed, events), speed
+    return found
 
 
 def stalls(first: Sample, second: Sample) -> dict[int, float]:
@@ -183,7 +203,7 @@ def stalls(first: Sample, second: Sample) -> dict[int, float]:
     shares = {
         package: named(sums).get(f"{STALLS}_fraction") for package, sums in rates(first, second).of(PACKAGE).items()
     }
-    numbers = {package: known(share) for package, share in shares.items()}
+    numbers = {package: share.number for package, share in shares.items() if share}
     return {package: number for package, number in numbers.items() if number is not None}
 
 
@@ -199,11 +219,4 @@ def _holding(occupancy: Sum, speed: Sum | None, events: t.Container[str]) -> Hol
     partial = {
         name for name, (event, one) in sums.items() if event in events and (one is None or one.value.number is None)
     }
-    return Holding(known(occupancy), known(speed), frozenset(partial))
-
-
-def known(one: Sum | None) -> float | None:
-    """A sum, or its known part."""
-    if one is None:
-        return None
-    return plain(one.known if one.value.number is None else one.value.number)
+    return Holding(occupancy.number, speed and speed.number, frozenset(partial))

@@ -27,7 +27,7 @@ class Usage(t.NamedTuple):
 class Cpu(t.NamedTuple):
     """The same between two moments, `interval` apart, added up over `vcpus` threads. None where it is not known.
 
-    `reasons`: why, by the name of the value.
+    `reasons`: why, by the name of the value.  `replaced`: no cgroup of the first moment was there at the second.
     """
 
     interval: float
@@ -36,13 +36,15 @@ class Cpu(t.NamedTuple):
     run_delay: float | None
     throttled: float | None
     memory_stall: float | None
+    replaced: bool = False
 
     @property
     def reasons(self) -> dict[str, str]:
         """The name of each value that is not known, with the reason: gone, or unsupported by this kernel."""
         why = UNSUPPORTED if self.vcpus else GONE
         values = {name: getattr(self, name) for name in ("seconds", "run_delay", "throttled", "memory_stall")}
-        return {name: why for name, value in values.items() if value is None}
+        reasons = {name: why for name, value in values.items() if value is None}
+        return {**reasons, "throttled": GONE} if self.replaced else reasons
 
     def share(self, seconds: float | None) -> float | None:
         """Seconds of all vCPUs as a share of the time that they had, of which 1 is all."""
@@ -72,8 +74,9 @@ def between(first: Usage, second: Usage) -> Cpu:
         len(ran),
         sum(ran.values()) if ran else None,
         sum(delayed.values()) if delayed else None,
-        None if known is None else sum(known.values()),
+        sum(known.values()) if known else None,
         stalled,
+        replaced=known == {},
     )
 
 

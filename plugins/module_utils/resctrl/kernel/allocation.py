@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .files import read_if_there
+from .files import number_in, numbers_in, read_if_there
 from .groups import ROOT, Group
 
 if t.TYPE_CHECKING:
@@ -28,13 +28,14 @@ class Rules(t.NamedTuple):
 
 def rules(resctrl: Resctrl) -> Rules:
     """The rules of a host. With L3CODE and L3DATA (CDP) instead of L3 nothing is told."""
-    mask = _read(resctrl, "L3/cbm_mask")
-    least = _read(resctrl, "L3/min_cbm_bits") or "1"
-    lowest, step = _read(resctrl, "MB/min_bandwidth"), _read(resctrl, "MB/bandwidth_gran")
+    mask = number_in(resctrl.info("L3/cbm_mask"), 16)
+    least = number_in(resctrl.info("L3/min_cbm_bits"))
+    lowest, step = (number_in(resctrl.info(f"MB/{name}")) for name in ("min_bandwidth", "bandwidth_gran"))
     # AMD counts in eighths of a GB/s, and mba_MBps in MB/s: without a limit their numbers are larger
-    percent = set(schemata(resctrl, ROOT).get("MB", {}).values()) <= set(range(101))
-    bandwidth = (int(lowest), max(1, int(step))) if lowest and step and percent else None
-    return Rules(int(mask, 16) if mask else 0, int(least), bandwidth)
+    numbers = set(schemata(resctrl, ROOT).get("MB", {}).values())
+    is_percent = bool(numbers) and numbers <= set(range(101))
+    bandwidth = (lowest, max(1, step)) if lowest is not None and step is not None and is_percent else None
+    return Rules(mask or 0, least or 1, bandwidth)
 
 
 def schemata(resctrl: Resctrl, group: Group) -> dict[str, dict[int, int]]:
@@ -43,16 +44,13 @@ def schemata(resctrl: Resctrl, group: Group) -> dict[str, dict[int, int]]:
 
 
 def parse_schemata(text: str) -> dict[str, dict[int, int]]:
-    """The same from the file's text, such as `L3:0=fff;1=ff0`. Masks are hexadecimal, all else is decimal."""
+    """The same from the file's text, such as `L3:0=fff;1=ff0`. Masks are hexadecimal, all else is decimal.
+
+    What is no number, such as `max`, is left out.
+    """
     found: dict[str, dict[int, int]] = {}
     for line in text.split("\n"):
         name, colon, values = line.strip().partition(":")
-        pairs = [part.partition("=") for part in values.split(";") if "=" in part]
         if colon:
-            base = 16 if name.startswith(_HEXADECIMAL) else 10
-            found[name] = {int(number): int(value, base) for number, _equals, value in pairs}
+            found[name] = numbers_in(values, 16 if name.startswith(_HEXADECIMAL) else 10)
     return found
-
-
-def _read(resctrl: Resctrl, name: str) -> str:
-    return read_if_there(resctrl.path(ROOT, "info", name)).strip()

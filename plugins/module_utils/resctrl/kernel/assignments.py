@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import typing as t
 
-from .events import BANDWIDTH, L3, UNASSIGNED, Place, Value, Values
-from .files import read_piece
+from .events import BANDWIDTH, L3, UNASSIGNED, Place, Values
+from .files import pairs_in, read_piece
 
 if t.TYPE_CHECKING:
     from .filesystem import Resctrl
     from .groups import Group
+
+# Event and L3 cache id of each counter of a group
+Assigned = t.FrozenSet[t.Tuple[str, int]]
 
 
 def assignments(resctrl: Resctrl, group: Group) -> dict[str, frozenset[int]]:
@@ -26,15 +29,21 @@ def parse_assignments(text: str) -> dict[str, frozenset[int]]:
     found = {}
     for line in text.split("\n"):
         event, _colon, caches = line.partition(":")
-        pairs = [part.partition("=") for part in caches.strip().split(";") if part]
         if event:
-            found[event.strip()] = frozenset(int(cache) for cache, _equals, state in pairs if state != "_")
+            found[event.strip()] = frozenset(cache for cache, state in pairs_in(caches).items() if state != "_")
     return found
 
 
-def doubt(values: dict[Place, Values], assigned: t.Mapping[str, t.Container[int]]) -> None:
-    """Take the numbers back that are not the group's own."""
-    for place, events in values.items():
-        for event in BANDWIDTH if place.resource == L3 else ():
-            if events[event].number is not None and place.id not in assigned.get(event, ()):
-                events[event] = Value(None, UNASSIGNED)
+def counters_of(resctrl: Resctrl, group: Group) -> Assigned:
+    """Event and L3 cache id of each counter that a group has."""
+    return frozenset((event, cache) for event, caches in assignments(resctrl, group).items() for cache in caches)
+
+
+def counters_in(values: t.Mapping[Place, Values]) -> Assigned:
+    """The same of a MON group, by what was read of it: without a counter it says so itself."""
+    return frozenset(
+        (event, place.id)
+        for place, events in values.items()
+        for event in (BANDWIDTH if place.resource == L3 else ())
+        if events[event].reason != UNASSIGNED
+    )

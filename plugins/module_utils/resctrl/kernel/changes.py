@@ -22,7 +22,10 @@ _LOCK_PATIENCE = 10.0
 
 
 class Changes:
-    """Changes in a mounted resctrl: groups of ours are made and removed, and threads moved into them."""
+    """Changes in a mounted resctrl: groups of ours are made and removed, and threads moved into them.
+
+    What is refused to others than root raises NotRoot, beside what is said of each change.
+    """
 
     def __init__(self, resctrl: Resctrl) -> None:
         self._resctrl = resctrl
@@ -108,6 +111,8 @@ class Changes:
         # EINVAL: the text that tells the cause may have been cleared by another program already
         if exc.errno in (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EINVAL):
             return errors.Moved(said, path=path, hint="The domain or the group changed meanwhile: run again")
+        if exc.errno in (errno.EACCES, errno.EPERM) and os.geteuid():
+            return errors.NotRoot(said, path=path, hint="Run as root (become: true)")
         hint = "Look at the kernel's log, and whether resctrl is mounted read-write"
         return errors.Refused(said, path=path, hint=hint)
 
@@ -124,13 +129,18 @@ class Changes:
     def locked(self, patience: float = _LOCK_PATIENCE) -> t.Iterator[None]:
         """Hold the lock that the kernel's document asks for ("Locking between applications") and libvirt and pqos take.
 
-        An exclusive flock(2) on the root directory. Raises LockTimeout after `patience` seconds, and NotMounted.
+        An exclusive flock(2) on the root directory. Raises LockTimeout after `patience` seconds, and NotMounted,
+        Unreadable.
         """
         root = self._resctrl.root
         try:
             descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as exc:
+            hint = f"Run 'mount -t resctrl resctrl {root}'"
+            raise errors.NotMounted(f"resctrl at {root} went away: {exc.strerror}", path=root, hint=hint) from exc
         except OSError as exc:
-            raise errors.NotMounted(f"resctrl at {root} went away: {exc.strerror}", path=root) from exc
+            hint = "Run again, or look at the kernel's log, and at the limits of this process"
+            raise errors.Unreadable(f"Cannot open {root}: {exc.strerror}", path=root, hint=hint) from exc
         try:
             if not acquire(descriptor, patience):
                 raise errors.LockTimeout(

@@ -24,11 +24,10 @@ from .events import (
     parse_value,
     told,
 )
-from .groups import ROOT
+from .groups import ROOT, Group
 
 if t.TYPE_CHECKING:
     from .filesystem import Resctrl
-    from .groups import Group
 
 _DIRECTORY = re.compile(f"mon_({L3}|{PACKAGE})_([0-9]+)")
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
@@ -93,14 +92,13 @@ class _Files(t.NamedTuple):
 class Reader:
     """Reads the counters of many groups at one moment, each with an open, a read and a close. It is closed by `with`.
 
-    `events`: those that the host has.  `assignable`: whether groups need bandwidth counters to count bandwidth.
+    `events`: those that the host has.
     The kernel makes the same directories in every group (mkdir_mondata_all(), fs/resctrl/rdtgroup.c): they are listed
     once, in the root, and again only in a group that lacks one of them.
     """
 
-    def __init__(self, resctrl: Resctrl, events: t.Sequence[Event], assignable: bool = False) -> None:
+    def __init__(self, resctrl: Resctrl, events: t.Sequence[Event]) -> None:
         self._resctrl = resctrl
-        self._assignable = assignable
         self._settles = resctrl.is_arm
         self.mount = resctrl.generation_of_mount()
         self._names = _directories_if_any(resctrl, ROOT)
@@ -134,6 +132,20 @@ class Reader:
         except OSError:
             return None
 
+    def below(self, group: Group) -> dict[Group, str]:
+        """The MON groups of a CTRL_MON group, each with its generation; empty if it is gone. Raises OSError.
+
+        The kernel lists the inodes that stat() tells (kernfs_fop_readdir(), fs/kernfs/dir.c): no call for each group.
+        """
+        try:
+            with os.scandir(self._resctrl.path(group, "mon_groups")) as entries:
+                there = {one.name: one.inode() for one in entries if one.is_dir(follow_symlinks=False)}
+        except OSError as exc:
+            if exc.errno not in _GONE:
+                raise
+            there = {}
+        return {Group(group.ctrl, name): f"{self.mount}-{inode}" for name, inode in there.items()}
+
     def generations(self) -> dict[Place, str]:
         """Cache or package -> what changes when its counters begin anew, because its CPUs went offline and came back.
 
@@ -146,18 +158,12 @@ class Reader:
     def read(self, group: Group) -> dict[Place, Values]:
         """Cache or package -> event -> its value; empty if the group is gone.
 
-        With assignable counters, a CTRL_MON group without one of its own reads the number of a MON group below it,
-        which says nothing about its own threads (kernel 7.3): its assignments tell.
+        Of a CTRL_MON group that is the sum over the group itself and the MON groups below it which have a counter.
         Raises OSError if the places of a group that is there cannot be listed.
         """
         values = self._read(group, self._files)
         if not values or any(_IS_GONE in found.values() for found in values.values()):
             values = self._read_what_is_there(group, values)
-        if self._assignable and not group.mon:
-            # Not above: few hosts assign counters
-            from .assignments import assignments, doubt
-
-            doubt(values, assignments(self._resctrl, group))
         return values
 
     def _read_what_is_there(self, group: Group, values: t.Mapping[Place, Values]) -> dict[Place, Values]:
@@ -244,9 +250,7 @@ def _parse(text: bytes) -> Value:
     return Value(None, ERROR) if len(text) == _LONGEST else parse_value(text.decode("utf-8", "surrogateescape"))
 
 
-def read_group(
-    resctrl: Resctrl, group: Group, events: t.Sequence[Event], assignable: bool = False
-) -> dict[Place, Values]:
+def read_group(resctrl: Resctrl, group: Group, events: t.Sequence[Event]) -> dict[Place, Values]:
     """What one group shows, see Reader.read(). Raises OSError."""
-    with Reader(resctrl, events, assignable) as reader:
+    with Reader(resctrl, events) as reader:
         return reader.read(group)

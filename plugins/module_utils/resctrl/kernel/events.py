@@ -76,13 +76,14 @@ UNSUPPORTED = "unsupported"
 GONE = "gone"
 ERROR = "error"
 UNASSIGNED = "unassigned"
+UNAVAILABLE = "unavailable"
 # Why a rate is missing though both values are there
 RESET = "reset"
 # Why a fraction of the cycles is missing: there was none
 IDLE = "idle"
 WARMING = "warming"
 WAITING = "waiting"
-_WORDS = {"Unavailable": "unavailable", "Unassigned": UNASSIGNED, "Error": ERROR}
+_WORDS = {"Unavailable": UNAVAILABLE, "Unassigned": UNASSIGNED, "Error": ERROR}
 
 # Fractions of the kernel's are decimal, so that none of its digits is lost before sums and differences are made
 Number = t.Union[int, float, "Decimal"]
@@ -139,11 +140,24 @@ class Sum(t.NamedTuple):
     value: Value
     known: Number | None = None
 
+    @property
+    def number(self) -> float | None:
+        """The sum, or its known part."""
+        return plain(self.known if self.value.number is None else self.value.number)
+
+
+# A part that lacks only for one of these reasons lacks wherever it is counted; the last may mean that it moved nothing
+_MILDER = {UNASSIGNED: 1, UNAVAILABLE: 2}
+
 
 def add(values: t.Sequence[Value]) -> Sum:
-    """The sum. A sum of which a part is unknown is unknown, for the first unknown part's reason; of nothing: gone."""
+    """The sum. A sum of which a part is unknown is unknown, for the first unknown part's reason; of nothing: gone.
+
+    That hardware counts something nowhere (unassigned, unavailable) is the reason only where there is no other.
+    """
     numbers: list[t.Any] = [value.number for value in values if value.number is not None]
-    unknown = next((value for value in values if value.number is None), None)
-    if unknown is not None:
-        return Sum(unknown, sum(numbers) if numbers else None)
+    unknown = [value for value in values if value.number is None]
+    if unknown:
+        first = min(unknown, key=lambda value: _MILDER.get(value.reason or "", 0))
+        return Sum(first, sum(numbers) if numbers else None)
     return Sum(Value(sum(numbers)) if values else Value(None, GONE))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading the kernel's small files."""
+"""Reading the kernel's small files, and the numbers in them."""
 
 from __future__ import annotations
 
@@ -53,3 +53,24 @@ def read_if_there(path: str) -> str:
         return read_text(path)
     except OSError:
         return ""
+
+
+def number_in(text: str, base: int = 10) -> int | None:
+    """The number that a text is; None where it is another text."""
+    try:
+        return int(text, base)
+    except ValueError:
+        return None
+
+
+def pairs_in(text: str) -> dict[int, str]:
+    """Id -> what stands there, as in `0=fff;1=ff0`. What is no such pair is left out."""
+    parts = [part.partition("=") for part in text.strip().split(";")]
+    pairs = [(number_in(number), value) for number, equals, value in parts if equals]
+    return {number: value for number, value in pairs if number is not None}
+
+
+def numbers_in(text: str, base: int = 10) -> dict[int, int]:
+    """The same where what stands there is a number; another pair is left out."""
+    pairs = [(number, number_in(value, base)) for number, value in pairs_in(text).items()]
+    return {number: value for number, value in pairs if value is not None}

@@ -20,6 +20,9 @@ DEFAULT_PATH = "/sys/fs/resctrl"
 
 # PROC_PID_INIT_INO of the kernel: the PID namespace that the machine started with
 _INITIAL_NAMESPACE = "pid:[4026531836]"
+# PID_MAX_LIMIT of the kernel, on 64 bits
+_MOST_THREADS = 4 << 20
+_Parsed = t.TypeVar("_Parsed")
 _RESERVED = ("info", "mon_groups", "mon_data")
 
 
@@ -100,6 +103,23 @@ class Resctrl:
             _raise_unless_gone(exc, path)
             return None
 
+    def parsed(self, group: Group, name: str, parse: t.Callable[[str], _Parsed]) -> _Parsed:
+        """What a parser makes of a file of a group, or of "" if it is not there. Raises Unreadable.
+
+        `parse` raises ValueError if the text is another than the kernel's.
+        """
+        text = self.read(group, name) or ""
+        try:
+            return parse(text)
+        except ValueError as exc:
+            path = self.path(group, name)
+            hint = "This kernel writes something else there than those that are known: report it, with the file's text"
+            raise errors.Unreadable(f"Cannot understand {path}: {exc}", path=path, hint=hint) from exc
+
+    def info(self, name: str) -> str:
+        """A file of what resctrl says of the hardware, without the blanks around it; "" if it cannot be read."""
+        return read_if_there(self.path(ROOT, "info", name)).strip()
+
     def groups(self) -> list[Group]:
         """Every group but the root, each of which holds an RMID; in a stable order. Raises Unreadable."""
         controls = [Group(name) for name in self._directories(ROOT.path) if name not in _RESERVED]
@@ -124,7 +144,7 @@ class Resctrl:
 
         The kernel walks all threads of the system for it. Raises Unreadable.
         """
-        return parse_tasks(self.read(group, "tasks") or "")
+        return self.parsed(group, "tasks", parse_tasks)
 
     def cpus(self, group: Group) -> frozenset[int]:
         """The CPUs whose threads, unless they are in a group of their own, are counted for the group. Never raises."""
@@ -140,7 +160,7 @@ class Resctrl:
             text = read_piece(f"{self.proc}/{pid}/task/{tid}/cpu_resctrl_groups")
         except OSError:
             return None
-        # A directory's name is a str in another way where the locale is not UTF-8
+        # A directory's name is decoded differently where the locale is not UTF-8
         return parse_thread_groups(os.fsdecode(text.encode("utf-8", "surrogateescape")))
 
     @functools.cached_property
@@ -151,6 +171,15 @@ class Resctrl:
             and self.mount.filesystem == REAL
             and os.path.exists(f"{self.proc}/self/cpu_resctrl_groups")
         )
+
+    def threads_of_the_machine(self) -> int:
+        """How many threads there are, which the kernel walks for a `tasks` file (fs/proc/loadavg.c: nr_threads).
+
+        More than there can be where that is not known.
+        """
+        fields = read_piece_if_there(f"{self.proc}/loadavg").split()
+        number = fields[3].partition("/")[2] if len(fields) > 3 else ""
+        return int(number) if number.isdigit() else _MOST_THREADS
 
 
 def _raise_unless_gone(exc: OSError, path: str) -> None:

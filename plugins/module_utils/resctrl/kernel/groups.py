@@ -29,6 +29,8 @@ _LIBVIRT = re.compile(r"(?:qemu|ch)-(?:embed-[0-9a-f]{8}-|[^-]+-)?[0-9]+-.+")
 # pqos -I: COS<n> for its classes, pqos-<pid>-<n> for its monitoring groups
 _PQOS = re.compile(r"COS[0-9]+|pqos-.+")
 
+_CPUS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+
 
 class Group(t.NamedTuple):
     """A group of resctrl.
@@ -125,15 +127,19 @@ def parse_thread_groups(text: str) -> Group | None:
 
 
 def parse_tasks(text: str) -> frozenset[int]:
-    """The thread ids of a `tasks` file (one a line; 0 stands for a thread outside of the reader's PID namespace)."""
+    """The thread ids of a `tasks` file (one a line; 0 stands for a thread outside of the reader's PID namespace).
+
+    Raises ValueError.
+    """
     return frozenset(int(line) for line in text.split() if line != "0")
 
 
 def parse_cpus(text: str) -> frozenset[int]:
-    """The CPUs of a list such as 0-3,8 (cpus_list, Cpus_allowed_list); empty for an empty list."""
+    """The CPUs of a list such as 0-3,8 (cpus_list, Cpus_allowed_list); empty for an empty list, and for no list."""
     cpus: set[int] = set()
-    for part in text.strip().split(","):
-        first, _dash, last = part.partition("-")
-        if first:
-            cpus.update(range(int(first), int(last or first) + 1))
+    for part in text.strip().split(",") if text.strip() else ():
+        match = _CPUS.fullmatch(part)
+        if not match:
+            return frozenset()
+        cpus.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return frozenset(cpus)

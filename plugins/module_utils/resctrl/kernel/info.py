@@ -8,7 +8,7 @@ import re
 import typing as t
 
 from .events import ALL_CACHES, BANDWIDTH, L3, PACKAGE, Event, event_of
-from .files import read_if_there
+from .files import number_in, numbers_in, pairs_in
 from .groups import ROOT
 
 if t.TYPE_CHECKING:
@@ -18,10 +18,6 @@ if t.TYPE_CHECKING:
 _RESOURCES = (f"{L3}_MON", f"{PACKAGE}_MON")
 # The mode of mbm_assign_mode in which a group counts bandwidth only while it has a counter (AMD ABMC, Arm MPAM)
 ASSIGNABLE = "mbm_event"
-
-
-def _read(resctrl: Resctrl, name: str) -> str:
-    return read_if_there(resctrl.path(ROOT, "info", name))
 
 
 def _read_strictly(resctrl: Resctrl, name: str) -> str:
@@ -52,14 +48,17 @@ def num_rmids(resctrl: Resctrl) -> int:
 
     A group needs one of each monitoring resource, so the smallest number counts. Raises Unreadable.
     """
-    numbers = [_read_strictly(resctrl, f"{resource}/num_rmids").strip() for resource in _RESOURCES]
-    return min((int(number) for number in numbers if number), default=0)
+    numbers = [resctrl.parsed(ROOT, f"info/{resource}/num_rmids", _number_if_any) for resource in _RESOURCES]
+    return min((number for number in numbers if number is not None), default=0)
+
+
+def _number_if_any(text: str) -> int | None:
+    return int(text) if text else None
 
 
 def max_threshold_occupancy(resctrl: Resctrl) -> int | None:
     """The bytes of cache below which a freed RMID can be used again; None where it is not known."""
-    text = _read(resctrl, "L3_MON/max_threshold_occupancy").strip()
-    return int(text) if text else None
+    return number_in(resctrl.info("L3_MON/max_threshold_occupancy"))
 
 
 def counts_elsewhere(resctrl: Resctrl) -> list[str]:
@@ -73,7 +72,7 @@ def counts_elsewhere(resctrl: Resctrl) -> list[str]:
 
 def assign_mode(resctrl: Resctrl) -> str | None:
     """How bandwidth counters are given out: `default` or `mbm_event`; None on kernels that do not say (before 6.18)."""
-    match = re.search(r"\[(.+)\]", _read(resctrl, "L3_MON/mbm_assign_mode"))
+    match = re.search(r"\[(.+)\]", resctrl.info("L3_MON/mbm_assign_mode"))
     return match.group(1) if match else None
 
 
@@ -85,17 +84,20 @@ class Counters(t.NamedTuple):
 
 
 def bandwidth_counters(resctrl: Resctrl) -> dict[int, Counters]:
-    """Cache id -> its assignable bandwidth counters; empty where groups need none (another mode than mbm_event)."""
+    """Cache id -> its assignable bandwidth counters; empty where groups need none (another mode than mbm_event).
+
+    A cache of which it cannot be read how many are free is left out.
+    """
     if assign_mode(resctrl) != ASSIGNABLE:
         return {}
-    free = parse_per_cache(_read(resctrl, "L3_MON/available_mbm_cntrs"))
-    total = parse_per_cache(_read(resctrl, "L3_MON/num_mbm_cntrs"))
-    return {cache: Counters(number, free.get(cache, 0)) for cache, number in total.items()}
+    free = numbers_in(resctrl.info("L3_MON/available_mbm_cntrs"))
+    total = numbers_in(resctrl.info("L3_MON/num_mbm_cntrs"))
+    return {cache: Counters(number, free[cache]) for cache, number in total.items() if cache in free}
 
 
 def assigns_on_mkdir(resctrl: Resctrl) -> bool:
     """Whether a new group gets bandwidth counters if some are left."""
-    return _read(resctrl, "L3_MON/mbm_assign_on_mkdir").strip() == "1"
+    return resctrl.info("L3_MON/mbm_assign_on_mkdir") == "1"
 
 
 def configurations(resctrl: Resctrl) -> dict[str, dict[int, str]]:
@@ -106,14 +108,13 @@ def configurations(resctrl: Resctrl) -> dict[str, dict[int, str]]:
     """
     found = {}
     for event in BANDWIDTH:
-        masks = _read(resctrl, f"L3_MON/{event}_config").strip()
+        masks = resctrl.info(f"L3_MON/{event}_config")
         kinds = f"L3_MON/event_configs/{event}/event_filter"
         if _is_writable(resctrl, kinds):
             # It may be empty: the event then counts nothing
-            found[event] = {ALL_CACHES: _read(resctrl, kinds).strip()}
+            found[event] = {ALL_CACHES: resctrl.info(kinds)}
         elif masks:
-            pairs = [part.partition("=") for part in masks.split(";")]
-            found[event] = {int(cache): mask for cache, _equals, mask in pairs}
+            found[event] = pairs_in(masks)
     return found
 
 
@@ -123,9 +124,3 @@ def _is_writable(resctrl: Resctrl, name: str) -> bool:
         return bool(os.stat(resctrl.path(ROOT, "info", name)).st_mode & 0o200)
     except OSError:
         return False
-
-
-def parse_per_cache(text: str) -> dict[int, int]:
-    """A number for each cache, as in `0=32;1=32`."""
-    pairs = [part.split("=") for part in text.strip().split(";") if "=" in part]
-    return {int(cache): int(number) for cache, number in pairs}

@@ -31,11 +31,15 @@ class Mount(t.NamedTuple):
 
 
 def parse_mounts(text: str) -> list[Mount]:
-    """The resctrl mounts of a /proc/self/mounts. Blanks in a path are octal escapes there (proc(5))."""
+    """The resctrl mounts of a /proc/self/mounts."""
     found = []
     for line in text.split("\n"):
         fields = line.split(" ")
         if len(fields) >= 4 and fields[2] in (REAL, LOOK_ALIKE):
-            path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), fields[1])
-            found.append(Mount(path, fields[2], tuple(fields[3].split(",")), fields[0]))
+            found.append(Mount(unescaped(fields[1]), fields[2], tuple(fields[3].split(",")), fields[0]))
     return found
+
+
+def unescaped(path: str) -> str:
+    """A path in /proc/self/mounts, in which blanks are octal escapes (proc(5))."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), path)

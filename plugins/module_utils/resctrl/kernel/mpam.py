@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .files import read_if_there
-from .groups import ROOT
+from .files import number_in
 
 if t.TYPE_CHECKING:
     from .filesystem import Resctrl
@@ -25,16 +24,13 @@ def rmids_of_each(resctrl: Resctrl) -> int | None:
 
     They are num_rmids / num_closids where mbm_assign_mode has the mode mbm_event and no other, because the driver with
     that mode multiplies so. Drivers of vendors before it called other numbers num_rmids. Where only occupancy is
-    counted, or nothing can be allocated, no file tells. The kernel's refusal does then:.
+    counted, or nothing can be allocated, no file tells. Then only the kernel's refusal tells.
     """
-    if _read(resctrl, "L3_MON/mbm_assign_mode").split() != ["[mbm_event]"]:
+    if resctrl.info("L3_MON/mbm_assign_mode") != "[mbm_event]":
         return None
-    rmids = _read(resctrl, "L3_MON/num_rmids")
-    closids = [int(text) for text in (_read(resctrl, f"{name}/num_closids") for name in _ALLOCATING) if text]
-    if not rmids or not closids or int(rmids) % min(closids):
+    rmids = number_in(resctrl.info("L3_MON/num_rmids"))
+    texts = [text for text in (resctrl.info(f"{name}/num_closids") for name in _ALLOCATING) if text]
+    closids = [number_in(text) or 0 for text in texts]
+    if not rmids or not closids or not all(closids) or rmids % min(closids):
         return None
-    return int(rmids) // min(closids)
-
-
-def _read(resctrl: Resctrl, name: str) -> str:
-    return read_if_there(resctrl.path(ROOT, "info", name)).strip()
+    return rmids // min(closids)

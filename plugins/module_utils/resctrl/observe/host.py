@@ -79,7 +79,7 @@ class Host:
         *,
         full: t.Mapping[str, int] = types.MappingProxyType({}),
     ) -> Snapshot:
-        """A snapshot for the selected domains; `known` are all of libvirt's.
+        """A snapshot for the selected domains; `known` are all of the source's.
 
         `whole`: the UUIDs of those of which every thread is in question, not only the vCPUs'.
         `most_rmids`: no more RMIDs than that can be had, since the kernel has just refused another.

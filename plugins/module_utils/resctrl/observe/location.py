@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which threads are in which groups, found out with as little work for the kernel as possible.
+"""Which threads are in which groups, found out with as little work as possible.
 
 To list the `tasks` of one group the kernel walks all threads of the system under a global lock; to tell the group of
 one thread (cpu_resctrl_groups, since 5.6) it walks the groups only. So where the kernel tells, the threads in question
 are asked for, and `tasks` is read only of groups of ours that may be removed, and of one more at each look, in turn.
+Where so few threads run that to list those of every group is cheaper, that is done.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from ..kernel.groups import ROOT, Group
 if t.TYPE_CHECKING:
     from ..decide.snapshot import Running
     from ..kernel.filesystem import Resctrl
+
+# What it takes to read one file, as so many threads which the kernel visits (docs/performance.md)
+_VISITS_OF_A_FILE = 200
 
 
 class Location:
@@ -52,7 +56,7 @@ def locate(
     scope = {tid: one.process.pid for one in running for tid in _in_question(one, one.domain.uuid in whole)}
     if not found.groups:
         return found
-    if resctrl.tells_groups:
+    if resctrl.tells_groups and _asking_is_cheaper(resctrl, len(found.groups), len(scope)):
         _ask_threads(resctrl, found, scope)
         _read_candidates(resctrl, found, _candidates(found, running, active, whole))
     else:
@@ -63,6 +67,12 @@ def locate(
 def _in_question(one: Running, whole: bool) -> t.Iterable[int]:
     """The threads to be found. The main thread shows whether the whole process was put into a group."""
     return one.process.threads if whole else {*one.process.vcpus.values(), one.process.pid}
+
+
+def _asking_is_cheaper(resctrl: Resctrl, groups: int, threads: int) -> bool:
+    """Whether to ask for so many threads is less work than to list those of every group; or nothing else tells all."""
+    visits = groups * (_VISITS_OF_A_FILE + resctrl.threads_of_the_machine())
+    return threads * _VISITS_OF_A_FILE <= visits or not resctrl.sees_every_thread
 
 
 def _ask_threads(resctrl: Resctrl, found: Location, scope: t.Mapping[int, int]) -> None:
@@ -114,7 +124,7 @@ def _look_into(resctrl: Resctrl, found: Location, group: Group) -> None:
 
 
 def _read_all(resctrl: Resctrl, found: Location, scope: t.Mapping[int, int]) -> None:
-    """Where the kernel does not tell a thread's group: read the tasks of each group of ours, of others at need."""
+    """Where no thread is asked for: read the tasks of each group of ours, of others at need."""
     for group in found.members:
         _look_into(resctrl, found, group)
     missing = scope.keys() - found.of.keys()

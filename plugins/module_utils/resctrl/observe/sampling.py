@@ -16,7 +16,8 @@ from ..vms.domain import Domain
 
 if t.TYPE_CHECKING:
     from ..decide.windows import Turned
-    from ..kernel.events import Event
+    from ..kernel.assignments import Assigned
+    from ..kernel.events import Event, Place, Values
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
 
@@ -56,19 +57,41 @@ def sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sam
     """One sample of each domain. Raises Unreadable, see statistics()."""
     # What is the same for all domains
     there = events(resctrl)
-    with Reader(resctrl, there, assign_mode(resctrl) == ASSIGNABLE) as reader:
+    with Reader(resctrl, there) as reader:
         empty = Sample({}, {}, there, 0.0, "", reader.generations(), configurations(resctrl))
-        samples = [_sample(status, empty, reader) for status in statuses]
+        counters = _Assigned(resctrl) if assign_mode(resctrl) == ASSIGNABLE else None
+        samples = [_sample(status, empty, reader, counters) for status in statuses]
     # What was read while resctrl was mounted anew is of the one mount or of the other
     return samples if resctrl.generation_of_mount() == reader.mount else [_of_no_generation(one) for one in samples]
 
 
-def _sample(status: DomainStatus, empty: Sample, reader: Reader) -> Sample:
+class _Assigned:
+    """Which bandwidth counters groups have, where they are assigned: looked up only where nothing read tells it."""
+
+    def __init__(self, resctrl: Resctrl) -> None:
+        self._resctrl = resctrl
+        self._seen: dict[Group, Assigned] = {}
+
+    def see(self, group: Group, values: t.Mapping[Place, Values]) -> None:
+        """Keep what was read of a MON group."""
+        # Not above: few hosts assign counters
+        from ..kernel.assignments import counters_in
+
+        self._seen[group] = counters_in(values)
+
+    def of(self, group: Group) -> Assigned:
+        """Event and L3 cache id of each that a group has."""
+        from ..kernel.assignments import counters_of
+
+        return self._seen[group] if group in self._seen else counters_of(self._resctrl, group)
+
+
+def _sample(status: DomainStatus, empty: Sample, reader: Reader, counters: _Assigned | None) -> Sample:
     """Read the counters of a domain's groups. A group's generation is looked up after its counters."""
     seconds = time.monotonic()
     if not status.groups:
         return empty._replace(seconds=seconds, reason=_why_nothing_counts(status, empty.events))
-    parts = {group: _part(group, reader) for group in outermost(status.groups)}
+    parts = {group: _part(group, reader, counters) for group in outermost(status.groups)}
     generations = {group: part.generation for group, part in parts.items()}
     if len(parts) < len(status.groups):
         inner = sorted(set(status.groups).difference(parts))
@@ -76,12 +99,25 @@ def _sample(status: DomainStatus, empty: Sample, reader: Reader) -> Sample:
     return Sample(parts, generations, empty.events, seconds, "", empty.places, empty.configured)
 
 
-def _part(group: Group, reader: Reader) -> Part:
+def _part(group: Group, reader: Reader, counters: _Assigned | None) -> Part:
     try:
         values, reason = reader.read(group), GONE
     except OSError:
         values, reason = {}, ERROR
-    return Part(values, reader.generation(group), reason)
+    generation = reader.generation(group)
+    if group.mon:
+        if counters:
+            counters.see(group, values)
+        return Part(values, generation, reason)
+    try:
+        # After the counters, too: what has gone by then may be missing in the sums
+        below = reader.below(group)
+    except OSError:
+        # So nothing is known of what the numbers are sums of
+        return Part(values, None, reason)
+    there = {group: generation, **below} if generation else below
+    summed = {name: counters.of(one) if counters else None for one, name in there.items()}
+    return Part(values, generation, reason, summed)
 
 
 def _of_no_generation(sample: Sample) -> Sample:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ..decide.status import DomainStatus, named, status_of
+from ..errors import MonitoringMissing, RmidsExhausted
 from ..vms.domain import Domain
 
 if t.TYPE_CHECKING:
@@ -13,6 +14,9 @@ if t.TYPE_CHECKING:
     from ..decide.outcome import Outcome, Result
     from ..decide.snapshot import Snapshot
     from ..kernel.filesystem import Resctrl
+
+# What fails every domain of a task alike
+_OF_THE_HOST = (MonitoringMissing, RmidsExhausted)
 
 
 def describe_domain(result: Result, resctrl: Resctrl) -> dict[str, t.Any]:
@@ -53,7 +57,10 @@ def describe_vcpus(status: DomainStatus) -> dict[str, list[int]]:
 
 
 def describe_failures(results: t.Sequence[Result]) -> str:
-    """One sentence for all domains that failed; "" if none did. A single one is named unless asked for alone."""
+    """One sentence for all domains that failed; "" if none did.
+
+    Each is named, but for one that was asked for alone, and where all failed because of what the host lacks.
+    """
     failed = [result for result in results if result.error]
     sentences = sorted({str(result.error) for result in failed})
     if not failed:
@@ -62,10 +69,13 @@ def describe_failures(results: t.Sequence[Result]) -> str:
         each = "; ".join(f"{result.name}: {result.error}" for result in failed)
         return f"{len(failed)} of {len(results)} domains failed: {each}"
     (sentence,) = sentences
-    alone = len(results) == 1 and results[0].asked == results[0].name
-    if len(failed) > 1 or alone or f"'{failed[0].name}'" in sentence:
+    if len(results) == 1 and results[0].asked == results[0].name:
         return sentence
-    return f"{failed[0].name}: {sentence}"
+    if len(failed) == 1 and f"'{failed[0].name}'" in sentence:
+        return sentence
+    if len(failed) == len(results) > 1 and isinstance(failed[0].error, _OF_THE_HOST):
+        return sentence
+    return f"{', '.join(result.name for result in failed)}: {sentence}"
 
 
 def describe_snapshot(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from decimal import Decimal
 
-Number = t.Union[int, float, Decimal]
+if t.TYPE_CHECKING:
+    from ..kernel.events import Number
 
 GAUGE = "gauge"
 COUNTER = "counter"

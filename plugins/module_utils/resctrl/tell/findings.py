@@ -72,12 +72,15 @@ def sentence(one: Finding, situation: Situation) -> str:
     numbers: dict[str, t.Any] = dict(one.numbers)
     numbers.update({name: _percent(numbers.get(name)) for name in _SHARES if name in numbers})
     numbers.update({name: human(numbers.get(name)) for name in _BYTES if name in numbers})
-    place = f"package {one.package}" if one.cache is None else f"L3 cache {one.cache}"
     more = " or a VM that is not counted" if one.numbers.get("fair_share") else ""
     return text.format(
-        **{**numbers, "domain": one.domain, "place": place, "others": _and(one.others), "or_uncounted": more},
+        **{**numbers, "domain": one.domain, "place": _place(one), "others": _or(one.others), "or_uncounted": more},
         limit=_limit(one, situation),
     )
+
+
+def _place(one: Finding | Advice) -> str:
+    return f"package {one.package}" if one.cache is None else f"L3 cache {one.cache}"
 
 
 def _limit(one: Finding, situation: Situation) -> str:
@@ -94,7 +97,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f}%"
 
 
-def _and(names: t.Sequence[str]) -> str:
+def _or(names: t.Sequence[str]) -> str:
     return " or ".join(names)
 
 
@@ -125,7 +128,7 @@ def describe_advice(found: t.Iterable[Advice]) -> list[dict[str, t.Any]]:
             "numbers": {name: _rounded(number) for name, number in one.numbers.items()},
             "msg": _ADVICE[one.kind].format(
                 domain=one.domain,
-                place=f"package {one.package}" if one.cache is None else f"L3 cache {one.cache}",
+                place=_place(one),
                 **{name: human(one.numbers.get(name)) for name in ("held", "allowed")},
                 percent=one.numbers.get("percent", 0.0),
             ),

@@ -9,14 +9,12 @@ import typing as t
 from ..act.declared import declarations
 from ..act.upkeep import last_run
 from ..decide.samples import per_place
-from ..errors import PolicyDamaged
 from ..kernel.configured import changed
 from ..kernel.counters import cache_directories
 from ..kernel.events import L3, OCCUPANCY
 from ..kernel.info import configurations
 from ..kernel.preflight import missing_monitoring
 from ..kernel.topology import cache_sizes
-from ..wish.files import load
 from .exposition import COUNTER, SCOPES, Family, Point
 from .host import describe_counters, problems
 
@@ -24,7 +22,6 @@ if t.TYPE_CHECKING:
     from decimal import Decimal
 
     from ..act.collecting import Collection
-    from ..act.declared import Declared
     from ..act.upkeep import LastRun
     from ..decide.baselines import Key
     from ..decide.snapshot import Snapshot
@@ -179,24 +176,17 @@ def _of_host(snapshot: Snapshot, host: HostFacts) -> t.Iterator[Point]:
 def host_facts(host: Host, collection: Collection) -> tuple[HostFacts, list[str]]:
     """What there is to tell of a host now, and what is wrong with what is noted on it. Raises Unreadable."""
     resctrl = host.resctrl
-    warnings: list[str] = []
-    reserve: int | None = None
-    declared: dict[str, Declared] = {}
-    try:
-        declared = declarations(host, collection.outcome)
-        reserve = load().reserve
-    except PolicyDamaged as exc:
-        warnings.append(str(exc))
+    declared = declarations(host, collection.outcome)
     missing = missing_monitoring(resctrl)
     configured = {} if missing else configurations(resctrl)
     facts = HostFacts(
         up=missing is None,
-        problems=len(problems(resctrl, collection.outcome, declared, configured)) + len(warnings),
+        problems=len(problems(resctrl, collection.outcome, declared.of, configured)) + len(declared.warnings),
         cpus=os.cpu_count() or 0,
-        reserve=reserve,
+        reserve=declared.reserve,
         cache_sizes=cache_sizes(),
         counters=[] if missing else describe_counters(resctrl, collection.outcome.after),
         configured=changed(configured, cache_directories(resctrl)) if configured else {},
         last_run=last_run(),
     )
-    return facts, warnings
+    return facts, [*declared.warnings]

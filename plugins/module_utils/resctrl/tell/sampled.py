@@ -9,7 +9,7 @@ import datetime as dt
 import typing as t
 
 from ..decide.samples import named
-from ..kernel.events import GONE, L3, OCCUPANCY, PACKAGE, Sum, Value, add, event_of, plain
+from ..kernel.events import GONE, L3, OCCUPANCY, PACKAGE, Sum, Value, add, plain
 
 if t.TYPE_CHECKING:
     from ..decide.windows import Measured, Turned
@@ -57,7 +57,7 @@ def measured_sums(turned: Turned) -> dict[str, Sum]:
         known = {place for _event, place in measured}
         places = sorted(place for place in known.union(turned.notes.places) if place.resource == resource)
         one = add([_value(measured, event, place) for place in places])
-        (gauges if event_of(event, resource).name == OCCUPANCY else rates)[event] = one
+        (gauges if event == OCCUPANCY else rates)[event] = one
     return {**gauges, **named(rates)}
 
 

@@ -1,60 +1,51 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The line in the table of a domain that waits for its turn: what was measured in the last one, and when."""
+"""The line in the table of a domain that takes turns: what was measured in the last one, and when."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ..kernel.events import COUNTER, ENERGY, L3, OCCUPANCY, TABLE, plain
+from ..kernel.events import COUNTER, OCCUPANCY, TABLE, WAITING
 from .sampled import measured_sums, window
-from .table import NUMBERS, Row
+from .table import NUMBERS, Row, row_of
 
 if t.TYPE_CHECKING:
     from ..decide.windows import Turned
-    from ..kernel.events import Sum
+    from ..observe.sampling import Statistics
 
 _NAMES = {event.name: f"{event.name}_per_second" if event.kind == COUNTER else event.name for event in TABLE}
 
 
-def row_of_turn(name: str, turned: Turned) -> Row:
-    """The line of a domain that is not counted now because it is not its turn."""
+def row_of_turn(one: Statistics, turned: Turned) -> Row:
+    """The line of a domain that takes turns: what is counted now, and elsewhere what was measured in its last turn."""
     notes = turned.notes
-    if not notes.measured:
-        return Row(name, "waiting", None, {}, note="waiting for its first turn")
+    row = row_of(one)
+    if notes.waits:
+        row = Row(row.name, WAITING, None, {}, note="waiting for its first turn", has_watts=row.has_watts)
     sums = measured_sums(turned)
-    numbers = {column: _known(sums.get(_NAMES[event])) for column, event in NUMBERS.items()}
-    partial = {column for column, event in NUMBERS.items() if _is_part(sums.get(_NAMES[event]))}
-    caches = {
-        place.id: measured.number
-        for (event, place), measured in notes.measured.items()
-        if event == OCCUPANCY and place.resource == L3
+    shown = {
+        column: sums[_NAMES[event]]
+        for column, event in NUMBERS.items()
+        if row.number(column) is None and _NAMES[event] in sums
     }
+    if not shown:
+        return row
+    numbers: dict[str, t.Any] = {column: one.number for column, one in shown.items()}
+    if "cache" in shown:
+        numbers["caches"] = {
+            place.id: measured.number for (event, place), measured in notes.measured.items() if event == OCCUPANCY
+        }
     found = window(turned)
-    return Row(
-        name,
-        "waiting",
-        numbers["cache"],
-        caches,
-        numbers["total"],
-        numbers["local"],
-        frozenset(partial),
-        f"measured {_time(found['age'])} ago, for {_time(found['seconds'])}",
-        numbers["watts"],
-        any(event == ENERGY for event, _place in notes.measured),
-        sampled=True,
+    said = f"measured {_time(found['age'])} ago, for {_time(found['seconds'])}"
+    return row._replace(
+        **numbers,
+        partial=row.partial.difference(shown).union(name for name, one in shown.items() if one.known is not None),
+        note=said if notes.waits or not row.note else f"{row.note}; {said}",
+        has_watts=row.has_watts or "watts" in shown,
+        sampled=frozenset(shown),
     )
-
-
-def _known(one: Sum | None) -> float | None:
-    if one is None:
-        return None
-    return plain(one.known if one.value.number is None else one.value.number)
-
-
-def _is_part(one: Sum | None) -> bool:
-    return one is not None and one.known is not None
 
 
 def _time(seconds: float) -> str:

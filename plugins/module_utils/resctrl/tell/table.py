@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's values as a table for a reader, or as CSV. Pure: makes lines, and prints none."""
+"""A host's values as a table for a reader. Pure: makes lines, and prints none."""
 
 from __future__ import annotations
 
-import csv
-import io
 import typing as t
 
-from ..decide.samples import named, per_place, rates, totals
-from ..kernel.events import BANDWIDTH, COUNTER, ENERGY, L3, NOT_ENABLED, OCCUPANCY, Event, Sum, Value, plain, told
+from ..decide.samples import per_place, rates, totals
+from ..kernel.events import BANDWIDTH, ENERGY, L3, NOT_ENABLED, OCCUPANCY, UNASSIGNED, UNAVAILABLE
 from .text import columns, cut, pad, printable
 
 if t.TYPE_CHECKING:
+    from ..kernel.events import Sum
     from ..observe.sampling import Statistics
 
 TOTAL, LOCAL = BANDWIDTH
@@ -23,6 +22,8 @@ _BAR = 8
 _NAME = (10, 24)  # the least and the most columns of a domain's name
 _BESIDE_NAME = 36  # the columns of status and numbers, with the blanks between them
 _WATTS = 7  # those of a column that only hosts with telemetry have
+# Why a part of everything may be unknown that is then unknown of the domains in it, too
+_COMPARABLE = (None, UNASSIGNED, UNAVAILABLE)
 _UNITS = ("B", "K", "M", "G", "T", "P")
 
 _Number = t.Optional[float]
@@ -33,7 +34,7 @@ class Row(t.NamedTuple):
 
     `caches`: L3 cache id -> the bytes there.  `partial`: the columns of which a part is not known, or all of it.
     `has_watts`: whether the host counts energy at all.
-    `sampled`: the numbers were measured in the domain's last turn, and are not what is now.
+    `sampled`: the columns with what was measured in the domain's last turn, and is not what is now.
     """
 
     name: str
@@ -46,11 +47,19 @@ class Row(t.NamedTuple):
     note: str = ""
     watts: _Number = None
     has_watts: bool = False
-    sampled: bool = False
+    sampled: frozenset[str] = frozenset()
 
     def number(self, column: str) -> _Number:
         """The value of a column of numbers."""
         return {"cache": self.cache, "total": self.total, "local": self.local, "watts": self.watts}[column]
+
+    def now(self) -> Row:
+        """The line with what is now only, as sums are made of it."""
+        if not self.sampled:
+            return self
+        old: dict[str, t.Any] = dict.fromkeys(self.sampled)
+        caches = {} if "cache" in old else self.caches
+        return self._replace(**old, caches=caches, partial=self.partial - self.sampled)
 
 
 class Table(t.NamedTuple):
@@ -68,18 +77,15 @@ class Table(t.NamedTuple):
 
 def row_of(one: Statistics) -> Row:
     """The line of a domain. A sum of which only a part is known shows that part."""
-    sums = totals(one.sample)
-    shown = {OCCUPANCY: sums[OCCUPANCY]}
-    if one.before:
-        shown.update(rates(one.before, one.sample).totals)
-    numbers = {event: _known(value) for event, value in shown.items()}
+    shown = _sums(one)
+    numbers = {event: value.number for event, value in shown.items()}
     lacking = {event for event, value in shown.items() if value.value.reason not in (None, NOT_ENABLED)}
     status = one.status
     return Row(
         status.domain.name,
         status.forced_by or status.text,
         numbers[OCCUPANCY],
-        {cache: _known(values[OCCUPANCY]) for cache, values in per_place(one.sample, L3).items()},
+        {cache: values[OCCUPANCY].number for cache, values in per_place(one.sample, L3).items()},
         numbers.get(TOTAL),
         numbers.get(LOCAL),
         frozenset(column for column, event in NUMBERS.items() if event in lacking),
@@ -89,8 +95,12 @@ def row_of(one: Statistics) -> Row:
     )
 
 
-def _known(value: Sum) -> _Number:
-    return plain(value.known if value.value.number is None else value.value.number)
+def _sums(one: Statistics) -> dict[str, Sum]:
+    """What is shown in columns, by event."""
+    shown = {OCCUPANCY: totals(one.sample)[OCCUPANCY]}
+    if one.before:
+        shown.update(rates(one.before, one.sample).totals)
+    return shown
 
 
 def _note(one: Statistics, reasons: t.Iterable[str]) -> str:
@@ -107,30 +117,32 @@ def _note(one: Statistics, reasons: t.Iterable[str]) -> str:
 def rest_of(whole: Statistics, rows: t.Sequence[Row]) -> Row:
     """The line of what no domain's group counts: the host itself, domains that are not monitored, the kernel.
 
-    `whole` counts everything. Two values read one after the other may differ a little, so nothing is less than 0.
+    `whole` counts everything. Two values read one after the other may differ a little, so nothing is less than 0. Where
+    a part of everything is unknown that may be known of the domains in it, so is the rest.
     """
-    everything = row_of(whole)
-    rows = [row for row in rows if not row.sampled]
+    everything, sums = row_of(whole), _sums(whole)
+    rows = [row.now() for row in rows]
 
-    def left(number: _Number, parts: t.Iterable[_Number]) -> _Number:
-        return None if number is None else max(0, number - sum(part or 0 for part in parts))
+    def left(number: _Number, parts: t.Iterable[_Number], event: str = OCCUPANCY) -> _Number:
+        comparable = event in sums and sums[event].value.reason in _COMPARABLE
+        return None if number is None or not comparable else max(0, number - sum(part or 0 for part in parts))
 
     return Row(
         "(the rest)",
         "",
         left(everything.cache, [row.cache for row in rows]),
         {cache: left(number, [row.caches.get(cache) for row in rows]) for cache, number in everything.caches.items()},
-        left(everything.total, [row.total for row in rows]),
-        left(everything.local, [row.local for row in rows]),
+        left(everything.total, [row.total for row in rows], TOTAL),
+        left(everything.local, [row.local for row in rows], LOCAL),
         everything.partial.union(*(row.partial for row in rows)),
-        watts=left(everything.watts, [row.watts for row in rows]),
+        watts=left(everything.watts, [row.watts for row in rows], ENERGY),
         has_watts=everything.has_watts,
     )
 
 
 def sum_of(rows: t.Sequence[Row]) -> Row:
     """The line of all domains together that are counted now."""
-    rows = [row for row in rows if not row.sampled]
+    rows = [row.now() for row in rows]
 
     def add(numbers: t.Iterable[_Number]) -> _Number:
         known = [number for number in numbers if number is not None]
@@ -203,9 +215,9 @@ def table(
     body = [line(row) for row in sort_rows(rows, by)]
     lines = [line(row) for row in foot]
     if any(_is_part(row, column) for row in [*rows, *foot] for column in NUMBERS):
-        lines.append(cut("~ a part of it is not known", width))
+        lines.append(cut("~ incomplete: part of it is unknown", width))
     if any(row.sampled for row in rows):
-        lines.append(cut("^ from its last turn, in no sum: it is not what is now", width))
+        lines.append(cut("^ measured in the domain's last turn; not current, and not in the sum", width))
     return Table(head, body, lines)
 
 
@@ -222,7 +234,7 @@ def _cells(row: Row, bars: t.Sequence[int], sizes: t.Mapping[int, int], has_watt
 def _number(row: Row, column: str) -> str:
     number = row.number(column)
     shown = human(number) if column != "watts" else "-" if number is None else f"{number:.1f}"
-    old = "^" if row.sampled and number is not None else ""
+    old = "^" if column in row.sampled and number is not None else ""
     return f"{old}{'~' if _is_part(row, column) else ''}{shown}"
 
 
@@ -239,21 +251,3 @@ def _line(cells: t.Sequence[str], note: str, width: int) -> str:
             return line.rstrip()
         line += f" {cell}"
     return cut(f"{line}  {printable(note)}".rstrip(), width)
-
-
-def comma_separated(described: t.Mapping[str, t.Mapping[str, t.Any]], there: t.Sequence[Event] = ()) -> str:
-    """The values of all domains as CSV, a line each with one above; what is not known is empty.
-
-    `described` has for each domain's name what describe_statistics() says of it. `there`: the events that the host has.
-    """
-    events = told(there)
-    columns = ("status", "cmt", *(event.name for event in events))
-    speeds = [*named({event.name: Sum(Value()) for event in events if event.kind == COUNTER}), "seconds"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["domain", "uuid", *columns, *speeds, "reason"])
-    for name, values in described.items():
-        speed = values["rates"] or {}
-        row = [name, values["uuid"], *(values[column] for column in columns)]
-        writer.writerow([*row, *(speed.get(column) for column in speeds), values["reason"]])
-    return text.getvalue()

@@ -28,16 +28,16 @@ _BANDWIDTH = Family(
 _POWER = Family("libvirt_domain_core_energy_sampled_watts", f"Power of the cores, {_LAST}.")
 _UNITS = {event.name: event.unit for event in TABLE}
 _WHEN = Family("libvirt_domain_sampled_timestamp_seconds", "When that turn ended.")
-_SECONDS = Family("libvirt_domain_sampled_window_seconds", "For how long was measured in that turn.")
+_SECONDS = Family("libvirt_domain_sampled_window_seconds", "How long that turn was measured.")
 _COVERAGE = Family(
-    "libvirt_domain_sampled_coverage_ratio", "In which part of the time since the turn before that was measured."
+    "libvirt_domain_sampled_coverage_ratio", "Share of the time since the previous turn that was measured."
 )
 _ENDED = Family(
     "libvirt_domain_turn_ended_timestamp_seconds",
     "When the domain's last whole turn ended; before the first, since when the domain waits for it.",
 )
 _WINDOW = Family("resctrl_turns_window_seconds", "How long a turn lasts.")
-_ROUND = Family("resctrl_turns_round_seconds", "In how many seconds each domain that takes turns is counted once.")
+_ROUND = Family("resctrl_turns_round_seconds", "Seconds within which each domain that takes turns is counted once.")
 _DOMAINS = Family("resctrl_turns_domains", "Domains that take turns with groups, or with bandwidth counters.")
 
 
@@ -94,7 +94,7 @@ def points_of_turns(turned: t.Sequence[Turned]) -> t.Iterator[Point]:
 
 
 def _round(domains: int, slots: int, window: int) -> int:
-    """In how many seconds each has had its turn; 0 where nobody has one now, so that it cannot be told."""
+    """Seconds within which each has had its turn; 0 where nobody has one now, so that it cannot be told."""
     return math.ceil(domains / slots) * window if slots else 0
 
 

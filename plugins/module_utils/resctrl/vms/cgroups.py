@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from ..kernel.files import read_if_there
+from ..kernel.mounts import unescaped
 
 # The key in cpu.stat, and how many of its units are a second: those of version 2, then of version 1
 _THROTTLED = (("throttled_usec", 1e6), ("throttled_time", 1e9))
@@ -35,7 +36,7 @@ class Cgroups:
             fields = line.split(" ")
             if len(fields) < 4:
                 continue
-            path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), fields[1])
+            path = unescaped(fields[1])
             if fields[2] == "cgroup2":
                 found.setdefault("", path)
             elif fields[2] == "cgroup" and "cpu" in fields[3].split(","):

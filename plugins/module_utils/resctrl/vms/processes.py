@@ -9,6 +9,9 @@ import typing as t
 
 from ..kernel.files import read_if_there, read_piece_if_there
 
+if t.TYPE_CHECKING:
+    from .commandline import CommandLine
+
 # Names that QEMU gives its vCPU threads if it is told to (-name ...,debug-threads=on)
 _VCPU_COMM = re.compile(r"CPU ([0-9]+)/(?:KVM|TCG|HVF|DUMMY)")
 _TGID = re.compile(r"^Tgid:\s*([0-9]+)$", re.MULTILINE)
@@ -34,17 +37,22 @@ class Processes:
         line = self._command_line(pid)
         if not line or not uuid:
             return False
-        return _uuid_of(line) == uuid or self.identity(pid, line.split("\0")) == uuid
-
-    def identity(self, pid: int, words: t.Sequence[str]) -> str:
-        """The UUID of a process (or a thread's) as of a QEMU, of which `words` are the command line.
-
-        Where they say nothing, it is one that the process has as long as it runs.
-        """
+        if _uuid_of(line) == uuid:
+            return True
         # Not above: libvirt's domains are told by less, and what is imported is compiled on every run
-        from .commandline import made_uuid, parse, uuid_of
+        from .commandline import parse
 
-        return uuid_of(parse(words)) or made_uuid(f"process={self._start(pid)}")
+        return self.identity(pid, parse(line.split("\0"))) == uuid
+
+    def identity(self, pid: int, line: CommandLine) -> str:
+        """The UUID of a process (or a thread's) as of a QEMU with that command line.
+
+        Where it says nothing, it is one that the process has as long as it runs.
+        """
+        # Not above, as for runs()
+        from .commandline import made_uuid, uuid_of
+
+        return uuid_of(line) or made_uuid(f"process={self._start(pid)}")
 
     def _start(self, pid: int) -> str:
         """What no other process of this machine has, before or after a reboot."""

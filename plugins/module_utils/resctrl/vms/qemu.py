@@ -144,7 +144,8 @@ class Qemu(Source):
         of_system = all(any(int(uid) in ids for ids in _SYSTEM_IDS) for uid in fields["Uid"].split())
         if not of_system and not self._holds_machine(pid):
             return None
-        return Emulator(pid, int(fields["PPid"]), of_system, parse(words), self.processes.identity(pid, words))
+        line = parse(words)
+        return Emulator(pid, int(fields["PPid"]), of_system, line, self.processes.identity(pid, line))
 
     def _holds_machine(self, pid: int) -> bool:
         """Whether a process has a virtual machine of KVM, which takes the permission to open /dev/kvm."""

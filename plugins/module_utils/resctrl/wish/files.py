@@ -23,10 +23,11 @@ def load(directory: str = DIRECTORY) -> Policy:
     Raises PolicyDamaged, and then nothing must be changed: what cannot be read is not a wish to switch anything off.
     """
     declared = read_json(os.path.join(directory, POLICY), parse_policy)
-    return (declared or Policy())._replace(switches=_switches(directory))
+    return (declared or Policy())._replace(switches=load_switches(directory))
 
 
-def _switches(directory: str) -> dict[str, bool]:
+def load_switches(directory: str = DIRECTORY) -> dict[str, bool]:
+    """UUID -> whether the domain was switched on or off persistently. Raises PolicyDamaged, NotRoot."""
     return read_json(os.path.join(directory, SWITCHES), parse_switches) or {}
 
 
@@ -37,11 +38,11 @@ def switch(changes: t.Mapping[str, bool], directory: str = DIRECTORY, *, check: 
     Raises PolicyDamaged, Refused, LockTimeout.
     """
     if check or not changes:
-        return _news(_switches(directory), changes)
+        return _news(load_switches(directory), changes)
     try:
         os.makedirs(directory, 0o755, exist_ok=True)
         with locked(directory):
-            before = _switches(directory)
+            before = load_switches(directory)
             news = _news(before, changes)
             if news:
                 table = {uuid: "enabled" if on else "disabled" for uuid, on in sorted({**before, **changes}.items())}

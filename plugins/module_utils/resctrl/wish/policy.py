@@ -84,7 +84,7 @@ def parse_policy(content: t.Any) -> Policy:  # noqa: ANN401  # what a file holds
     _check_keys(content, _KEYS, "the policy")
     domains = content.get("domains", [])
     if not isinstance(domains, list):
-        raise ValueError("domains is no list")
+        raise ValueError("domains is not a list")
     return Policy(
         _choice(content.get("default", "unmanaged"), _STATES, "default"),
         tuple(_rule(one) for one in domains),
@@ -123,7 +123,7 @@ def _bandwidth(value: t.Any, what: str) -> bool | None:  # noqa: ANN401  # what 
 
 def _check_keys(content: t.Any, known: t.AbstractSet[str], what: str) -> None:  # noqa: ANN401  # what a file holds
     if not isinstance(content, dict):
-        raise ValueError(f"{what} is no mapping: {content!r}")
+        raise ValueError(f"{what} is not a mapping: {content!r}")
     unknown = sorted(set(content) - known)
     if unknown:
         raise ValueError(f"{what} has unknown keys: {', '.join(unknown)} (known are {', '.join(sorted(known))})")
@@ -147,7 +147,7 @@ def _number(value: t.Any, what: str, least: int | None = None) -> int:  # noqa: 
 def parse_switches(content: t.Any) -> dict[str, bool]:  # noqa: ANN401  # what a file holds
     """UUID -> whether the domain is to be monitored whenever it runs. Raises ValueError with a sentence."""
     if not isinstance(content, dict):
-        raise ValueError("the switches are no mapping")
+        raise ValueError("the switches are not a mapping")
     states = {"enabled": True, "disabled": False}
     found = {uuid: _choice(state, states, f"the switch of {uuid}") for uuid, state in content.items()}
     return {canonical_uuid(uuid): bool(state) for uuid, state in found.items()}

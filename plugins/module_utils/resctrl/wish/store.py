@@ -4,21 +4,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
+import stat
+import time
 import typing as t
 
 from .. import errors
 from ..kernel.lock import acquire
 
 _PATIENCE = 10.0
+# In seconds
+_LONGEST_WRITE = 3600.0
+
+# A float may be infinite in JSON, which is no int
+_OF_ANOTHER_KIND = (ArithmeticError, AttributeError, LookupError, TypeError)
 
 _Parsed = t.TypeVar("_Parsed")
 
 
 def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
-    """A file, parsed; None where there is none. `parse` raises ValueError with a sentence.
+    """A file, parsed; None where there is none.
 
+    `parse` raises ValueError with a sentence, or what Python raises where a value is of another kind than it should be.
     Raises PolicyDamaged, NotRoot.
     """
     try:
@@ -30,9 +40,11 @@ def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
         raise errors.NotRoot(
             f"Cannot read {path}: {exc.strerror}", path=path, hint="Run as root (become: true)"
         ) from exc
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, *_OF_ANOTHER_KIND) as exc:
+        other = isinstance(exc, _OF_ANOTHER_KIND)
+        why = f"it holds something else ({type(exc).__name__})" if other else str(exc)
         raise errors.PolicyDamaged(
-            f"Cannot understand {path}: {exc}",
+            f"Cannot understand {path}: {why}",
             path=path,
             hint="Nothing was changed because of it. Write the file anew, or remove it",
         ) from exc
@@ -49,20 +61,57 @@ def note_json(path: str, content: t.Mapping[str, t.Any]) -> None:
     write_json(path, content)
 
 
-def write_text(path: str, text: str, mode: int) -> None:
-    """Replace a file: a reader sees the old one or the new one, also after a crash. Nobody else may write it meanwhile.
+def update_json(
+    path: str, parse: t.Callable[[t.Any], _Parsed], change: t.Callable[[_Parsed | None], t.Mapping[str, t.Any]]
+) -> None:
+    """Replace a file of ours, in a directory that need not be there yet, by what `change` makes of what it holds.
 
-    Raises OSError.
+    Nobody else who does so comes between. What is damaged holds nothing (None). Raises LockTimeout, NotRoot, OSError.
     """
-    temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        # Neither the umask nor what a run that was cut off has left decides
-        os.fchmod(file.fileno(), mode)
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    directory = os.path.dirname(path)
+    os.makedirs(directory, 0o755, exist_ok=True)
+    with locked(directory):
+        try:
+            held = read_json(path, parse)
+        except errors.PolicyDamaged:
+            held = None
+        write_json(path, change(held))
+
+
+def write_text(path: str, text: str, mode: int) -> None:
+    """Replace a file: a reader sees the old one or the new one, also after a crash. The last of several writers wins.
+
+    What is there and is no file, such as a device or a link, is left alone. Raises OSError.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, "It is no regular file", path)
+    _remove_left(path)
+    temporary = f"{path}.{os.urandom(4).hex()}.new"
+    # Others may write to the directory, so nothing is opened that is there already
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            # The umask does not decide
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        # It is there only if that failed
+        forget(temporary)
+
+
+def _remove_left(path: str) -> None:
+    """Remove what writers of a file have left that were killed. One that still writes began less than an hour ago."""
+    directory, name = os.path.split(path)
+    left = re.compile(rf"{re.escape(name)}(\.[0-9a-f]{{8}})?\.new")
+    with contextlib.suppress(OSError):
+        for one in os.listdir(directory or "."):
+            file = os.path.join(directory, one)
+            if left.fullmatch(one) and time.time() - os.lstat(file).st_mtime > _LONGEST_WRITE:
+                forget(file)
 
 
 def forget(path: str) -> None:

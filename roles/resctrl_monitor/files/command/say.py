@@ -39,6 +39,13 @@ def say(line: str) -> None:
     print(printable(line))
 
 
+def say_document(text: str) -> None:
+    """Print what is for another program: as it is, but on a terminal as say() does."""
+    if sys.stdout.isatty():
+        text = "\n".join(map(printable, text.split("\n")))
+    print(text, end="")
+
+
 def fail(error: ResctrlError | str) -> int:
     """Say on stderr what went wrong; the exit status."""
     print(printable(f"error: {in_our_words(str(error))}"), file=sys.stderr)

@@ -104,12 +104,12 @@ def _table(counted: t.Sequence[Statistics], width: int, by: str, named: bool) ->
 
 
 def _row(one: Statistics) -> table.Row:
-    if one.turned is None or not one.turned.notes.waits:
+    if one.turned is None:
         return table.row_of(one)
     # Not above: few hosts have it
     from resctrl.tell.sampled_rows import row_of_turn
 
-    return row_of_turn(one.status.domain.name, one.turned)
+    return row_of_turn(one, one.turned)
 
 
 class Live:
@@ -140,21 +140,20 @@ class Live:
         """What is counted now, and what is wrong; the samples by UUID. What goes wrong may be over at the next look."""
         # Another one each time: resctrl may be mounted or unmounted meanwhile
         host = host_of(self.options)
-        self.counted, samples = [], {}
+        self.counted = []
         try:
             self.sentences = check_values(host.resctrl)
             outcome = _query(host, self.options)
+            statuses = _in_the_table(outcome, self.options.domain is not None)
+            samples = dict(zip([one.domain.uuid for one in statuses], sample_all(host.resctrl, statuses)))
+            counted = [Statistics(one, samples[one.domain.uuid], before.get(one.domain.uuid)) for one in statuses]
+            self.counted = with_turns(counted)
         except ResctrlError as exc:
             self.sentences = [str(exc)]
             return {}
         self.sentences += [*outcome.warnings, *outcome.after.warnings]
         failures = describe_failures(outcome.results)
         self.sentences += [failures] if failures else []
-        statuses = _in_the_table(outcome, self.options.domain is not None)
-        for status, sample in zip(statuses, sample_all(host.resctrl, statuses)):
-            samples[status.domain.uuid] = sample
-            self.counted.append(Statistics(status, sample, before.get(status.domain.uuid)))
-        self.counted = with_turns(self.counted)
         return samples
 
     def show_until(self, end: float) -> bool:

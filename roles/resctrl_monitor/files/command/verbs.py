@@ -24,7 +24,7 @@ from resctrl.wish.policy import Policy
 from resctrl.wish.store import write_text
 
 from .place import changes_of, host_of
-from .say import fail, fail_for, in_our_words, print_json, say, warn
+from .say import fail, fail_for, in_our_words, print_json, say, say_document, warn
 
 if t.TYPE_CHECKING:
     import argparse
@@ -46,15 +46,16 @@ def status(options: argparse.Namespace) -> int:
     host, outcome = _query(options)
     warn(check_values(host.resctrl))
     declared = declarations(host, outcome)
+    warn(declared.warnings)
     if options.json:
         print_json(
             [
-                {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared)}
+                {**describe_domain(one, host.resctrl), "declared": describe_declared(one, declared.of)}
                 for one in outcome.results
             ]
         )
     else:
-        _print_status(outcome.results, named=options.domain is None, declared=declared)
+        _print_status(outcome.results, named=options.domain is None, declared=declared.of)
     unseen = [one for one in outcome.after.absent.values() if isinstance(one, errors.DomainUnseen)]
     for exc in unseen:
         fail(exc)
@@ -76,7 +77,6 @@ def stats(options: argparse.Namespace) -> int:
     """What was counted for domains."""
     # Not above, as for why
     from resctrl.act.sampled import statistics
-    from resctrl.tell import table
     from resctrl.tell.statistics import describe_statistics
 
     host, outcome = _query(options)
@@ -93,7 +93,9 @@ def stats(options: argparse.Namespace) -> int:
     if options.json:
         print_json(counted)
     elif options.csv:
-        print(table.comma_separated(counted, sampled[0].sample.events if sampled else ()), end="")
+        from resctrl.tell.comma_separated import comma_separated
+
+        say_document(comma_separated(counted, sampled[0].sample.events if sampled else ()))
     else:
         for name, values in counted.items():
             say(f"Domain: '{name}'")
@@ -215,7 +217,7 @@ def enforce(options: argparse.Namespace) -> int:
         say(in_our_words(line))
     if not options.quiet:
         for name in report.starting:
-            say(f"{name}: is starting, and is seen to when it has")
+            say(f"{name}: is starting, and will be monitored once it is up")
     if report.idle and not options.quiet:
         say("Everything is as declared." if load() != Policy() else "Nothing is declared on this host.")
     warn(report.warnings)
@@ -265,12 +267,13 @@ def metrics(options: argparse.Namespace) -> int:
     text = exposition(points(collection, facts))
     warn([*collection.warnings, *warnings, *_slowness(collection.seconds, options.interval)])
     if options.output is None:
-        print(text, end="")
+        say_document(text)
         return 0
     try:
         write_text(options.output, text, options.mode)
     except OSError as exc:
-        return fail(f"Cannot write {options.output}: {exc.strerror}")
+        hint = "Name a file in a directory to which root can write"
+        return fail(f"Cannot write {options.output}: {exc.strerror}. {hint}")
     return 0
 
 
@@ -284,6 +287,9 @@ def _slowness(seconds: float, interval: float | None) -> list[str]:
 def clear(options: argparse.Namespace) -> int:
     """End all monitoring of ours."""
     resctrl = Resctrl(options.resctrl_path)
-    for group in upkeep.clear(resctrl):
+    removed, refusals = upkeep.clear(resctrl)
+    for group in removed:
         say(f"Removed {resctrl.path(group)}")
-    return 0
+    for exc in refusals:
+        fail(exc)
+    return int(bool(refusals))

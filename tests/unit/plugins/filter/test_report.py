@@ -167,9 +167,18 @@ def test_what_was_measured_in_the_last_turn_stands_apart_with_its_window():
     (host,) = view_of(stats, {}, "")["hosts"]
     assert [(row["domain"], row.get("age")) for row in host["sampled"]] == [(name, 94.0), (other, None)]
     text = report(stats)
-    apart = text.partition("Not counted now, since it was not their turn")[2]
+    apart = text.partition("Not counted now, or without bandwidth, since it was not their turn")[2]
     for words in (name, "3.0M", "5.0G/s", "94 s ago", "60 s", "40%", "never yet"):
         assert words in apart, words
+
+
+def test_who_waits_for_a_bandwidth_counter_only_is_among_them():
+    stats, (name, other) = waiting(fleet(1), {"age": 94.0, "mbm_total_bytes_per_second": 5.0}, None)
+    for domain in (name, other):
+        rates = {"mbm_total_bytes_per_second": None, "reasons": {"mbm_total_bytes_per_second": "unassigned"}}
+        stats[next(iter(stats))]["domains"][domain].update(reason="unassigned", rates=rates)
+    (host,) = view_of(stats, {}, "")["hosts"]
+    assert [row["domain"] for row in host["sampled"]] == [name]
 
 
 def test_a_fleet_without_turns_has_no_word_of_them():

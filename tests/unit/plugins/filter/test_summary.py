@@ -166,7 +166,7 @@ def test_who_waits_is_told_with_the_reason():
 def test_what_is_pending_is_told_but_not_in_a_plan():
     pending = asked(domain(declared=declared("pending")))
     assert summary({"kvm1": pending})[2:] == [
-        "kvm1: vm3 is not monitored yet: the next run of the host's agent sees to it"
+        "kvm1: vm3 is not monitored yet: the next run of the host's agent will monitor it"
     ]
     assert summary({"kvm1": pending}, planned="policy")[2:] == []
 

@@ -26,6 +26,7 @@ PURE = {
     "vms.domain",
     "vms.domain_xml",
     "wish.policy",
+    "tell.comma_separated",
     "tell.exposition",
     "tell.table",
     "tell.text",

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 
 import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.ceilings import ceilings
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.judge.situation import Ceiling
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import store
 
 
 @pytest.fixture(name="path")
@@ -49,7 +51,31 @@ def test_another_socket_is_not_forgotten(path):
     assert json.loads(path.read_text())["bytes_per_second"] == {"package 0": 5.0, "package 1": 4.0}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"bytes_per_second": [1]}', '{"bytes_per_second": {"package 0": "x"}}'])
+def _see_many(path, socket):
+    for moved in range(100):
+        ceilings({f"package {socket}": float(moved)}, None, str(path), keep=True)
+
+
+def test_runs_at_once_do_not_forget_what_the_other_has_seen(path):
+    context = multiprocessing.get_context("fork")
+    runs = [context.Process(target=_see_many, args=(path, socket)) for socket in range(2)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert [run.exitcode for run in runs] == [0, 0]
+    assert json.loads(path.read_text())["bytes_per_second"] == {"package 0": 99.0, "package 1": 99.0}
+
+
+def test_while_another_run_holds_the_lock_nothing_is_noted_and_nothing_fails(path, monkeypatch):
+    seen(5.0, path)
+    monkeypatch.setattr(store, "_PATIENCE", 0.0)
+    with store.locked(str(path.parent)):
+        assert seen(9.0, path) == {"package 0": Ceiling(5.0, "observed")}
+    assert seen(3.0, path) == {"package 0": Ceiling(5.0, "observed")}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"bytes_per_second": [1]}', '{"bytes_per_second": {"package 0": null}}'])
 def test_a_file_that_cannot_be_understood_is_written_anew(path, text):
     path.parent.mkdir()
     path.write_text(text)

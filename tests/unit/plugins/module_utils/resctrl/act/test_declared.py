@@ -10,10 +10,16 @@ import json
 import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.declared import Declared, declarations
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.declared import (
+    Declarations,
+    Declared,
+    declarations,
+    draft_of,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.host import query
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Domain
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import files
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import Kernel, host_of
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
     PQOS_MONITOR,
@@ -34,7 +40,7 @@ def declared_fixture(tmp_path):
         (directory / "switches.json").write_text(json.dumps(switches or {}))
         machine = host_of(snapshot, Kernel.of(snapshot, tmp_path))
         change(machine)
-        return declarations(machine, query(machine, None), str(directory))[uuid(1)]
+        return declarations(machine, query(machine, None), str(directory)).of[uuid(1)]
 
     return ask
 
@@ -50,7 +56,35 @@ MONITORED = {"default": "enabled"}
 def test_on_a_host_without_a_policy_nothing_is_declared(tmp_path):
     snapshot = host(vm(1))
     machine = host_of(snapshot, Kernel.of(snapshot, tmp_path))
-    assert declarations(machine, query(machine, None), str(tmp_path / "nowhere")) == {}
+    assert declarations(machine, query(machine, None), str(tmp_path / "nowhere")) == Declarations({}, 0, ())
+
+
+@pytest.mark.parametrize("file", ["policy.json", "switches.json"])
+def test_a_damaged_policy_is_a_warning_and_nothing_is_said_of_it(tmp_path, file):
+    (tmp_path / file).write_text("{")
+    machine = host_of(host(vm(1)), Kernel.of(host(vm(1)), tmp_path / "resctrl"))
+    of, reserve, (warning,) = declarations(machine, query(machine, None), str(tmp_path))
+    assert (of, reserve) == ({}, None)
+    assert warning.startswith(f"Cannot understand {tmp_path / file}: ")
+
+
+def test_a_draft_stands_for_the_policy_and_the_switches_hold(tmp_path):
+    (tmp_path / "policy.json").write_text("{")
+    (tmp_path / "switches.json").write_text(json.dumps({uuid(2): "disabled"}))
+    machine = host_of(host(vm(1), vm(2)), Kernel.of(host(vm(1), vm(2)), tmp_path / "resctrl"))
+    draft = draft_of({"default": "enabled", "reserve_rmids": 3})
+    of, reserve, warnings = declarations(machine, query(machine, None), str(tmp_path), draft)
+    assert [(one.state, one.switch) for one in of.values()] == [("enabled", None), ("enabled", "disabled")]
+    assert (reserve, warnings) == (3, ())
+
+
+def test_the_policy_is_read_once(tmp_path, monkeypatch):
+    (tmp_path / "policy.json").write_text(json.dumps({"reserve_rmids": 2}))
+    read, seen = files.read_json, []
+    monkeypatch.setattr(files, "read_json", lambda path, parse: [seen.append(path), read(path, parse)][1])
+    machine = host_of(host(vm(1)), Kernel.of(host(vm(1)), tmp_path / "resctrl"))
+    assert declarations(machine, query(machine, None), str(tmp_path)).reserve == 2
+    assert seen == [str(tmp_path / name) for name in ("policy.json", "switches.json")]
 
 
 def test_a_domain_that_is_as_declared_is_counted(declared):
@@ -73,14 +107,16 @@ def test_only_what_a_query_did_not_see_is_looked_at(tmp_path, names, policy, loo
     machine = host_of(snapshot, Kernel.of(snapshot, tmp_path / "resctrl"))
     outcome, look, calls = query(machine, names), machine.look, []
     machine.look = lambda *words, **options: [calls.append(words), look(*words, **options)][1]
-    assert declarations(machine, outcome, str(tmp_path))[uuid(1)].condition == "pending"
+    assert declarations(machine, outcome, str(tmp_path)).of[uuid(1)].condition == "pending"
     assert len(calls) == looks
 
 
 def test_what_the_next_run_sees_to_is_pending(declared):
     found = declared(host(vm(1)), MONITORED)
     assert found == Declared("enabled", None, None, 0, "pending", "")
-    assert found.in_words() == "Declared: enabled by the default. Now: pending, the next run of the agent sees to it"
+    assert (
+        found.in_words() == "Declared: enabled by the default. Now: pending, the next run of the agent will monitor it"
+    )
 
 
 def test_a_switch_that_beats_the_policy_is_named(declared):

@@ -9,8 +9,10 @@ import stat
 
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import histories
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.histories import note, read
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.judge.history import History, Look
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import store
 
 SEEN = {
     "uuid": History(
@@ -31,14 +33,23 @@ def path_fixture(tmp_path):
 
 def test_what_was_noted_is_read(path):
     assert read(str(path), keep=True) == ({}, [])
-    note(str(path), SEEN)
+    note(str(path), lambda _known: SEEN)
     assert read(str(path), keep=True) == (SEEN, [])
 
 
 def test_nobody_else_may_read_it_and_nothing_else_is_left(path):
-    note(str(path), SEEN)
+    note(str(path), lambda _known: SEEN)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert {one.name for one in path.parent.iterdir()} == {"usage.json", ".lock"}
+
+
+def test_what_another_run_has_noted_meanwhile_is_not_lost(path):
+    """Each of two that look at the host at once knows nothing of what the other one is about to note."""
+    both = [read(str(path), keep=True), read(str(path), keep=True)]
+    assert both == [({}, [])] * 2
+    for one in SEEN.items():
+        note(str(path), lambda known, one=one: {**known, **dict([one])})
+    assert read(str(path), keep=True) == (SEEN, [])
 
 
 DAMAGED = [
@@ -63,6 +74,22 @@ def test_a_damaged_one_is_set_aside_and_that_is_said(path, text):
     assert read(str(path), keep=True) == ({}, [])
 
 
+def test_what_another_run_has_written_anew_is_not_set_aside(path, monkeypatch):
+    path.parent.mkdir()
+    path.write_text("[]")
+    locked = store.locked
+
+    def after_another_run(directory):
+        monkeypatch.setattr(histories, "locked", locked)
+        assert read(str(path), keep=True)[1]
+        note(str(path), lambda _known: SEEN)
+        return locked(directory)
+
+    monkeypatch.setattr(histories, "locked", after_another_run)
+    assert read(str(path), keep=True)[0] == {}
+    assert read(str(path), keep=True) == (SEEN, [])
+
+
 def test_in_check_mode_a_damaged_one_stays(path):
     path.parent.mkdir()
     path.write_text("[]")
@@ -73,15 +100,13 @@ def test_in_check_mode_a_damaged_one_stays(path):
 
 def test_where_nothing_can_be_kept_nothing_fails(path):
     path.parent.write_text("no directory")
-    note(str(path), SEEN)
+    note(str(path), lambda _known: SEEN)
     assert not path.parent.is_dir()
 
 
 def test_while_another_run_holds_the_lock_nothing_is_noted(path, monkeypatch):
-    from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import store
-
-    note(str(path), {})
+    note(str(path), lambda known: known)
     monkeypatch.setattr(store, "_PATIENCE", 0.0)
     with store.locked(str(path.parent)):
-        note(str(path), SEEN)
+        note(str(path), lambda _known: SEEN)
     assert read(str(path), keep=True) == ({}, [])

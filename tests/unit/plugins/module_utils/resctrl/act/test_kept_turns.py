@@ -177,6 +177,24 @@ def test_a_reused_rmid_whose_lines_are_still_in_the_cache_tells_no_occupancy_in_
     assert scene.measured(1)["mbm_total_bytes"] == 10
 
 
+@pytest.mark.parametrize(("left", "told"), [("Error", False), ("Unavailable", True)])
+def test_of_an_rmid_whose_lines_cannot_be_read_nobody_believes_that_they_are_gone(scene, left, told):
+    """Unless the hardware knows nothing of it at all: AMD says so of an RMID that has not run on a cache."""
+    scene.kernel.left_by_others = left
+    scene.enforce()
+    assert scene.of(1).unclean == (not told)
+    scene.kernel.write(OURS[1], 4096, 600, 60)
+    scene.after(60)
+    assert ("llc_occupancy" in scene.measured(1)) == told
+
+
+def test_where_the_threshold_cannot_be_read_no_line_of_others_is_taken_for_gone(scene):
+    os.remove(scene.root / "kernel/info/L3_MON/max_threshold_occupancy")
+    scene.kernel.left_by_others = 1
+    scene.enforce()
+    assert scene.of(1).unclean
+
+
 def test_each_turn_is_looked_at_anew(scene):
     scene.kernel.left_by_others = THRESHOLD + 1
     scene.enforce()
@@ -187,7 +205,7 @@ def test_each_turn_is_looked_at_anew(scene):
     assert not scene.of(1).unclean
 
 
-def test_a_group_that_cannot_be_read_when_it_is_made_is_not_said_to_be_unclean(scene):
+def test_a_group_that_is_gone_again_is_not_said_to_be_unclean(scene):
     keeper = Keeper(scene.kernel, SETTINGS, str(scene.directory), lambda: scene.now)
     keeper.made(OURS[3])
     keeper.settle(scene.snapshot, Wishes({}), {})
@@ -312,6 +330,17 @@ def test_while_one_run_keeps_the_notes_another_waits_for_it_and_gives_up(scene, 
         assert os.stat(directory).st_mode & 0o777 == 0o700
         with pytest.raises(errors.LockTimeout), keeping(scene.kernel, SETTINGS, directory):
             pass
+
+
+def test_nobody_else_may_write_to_the_directories_of_the_notes_whatever_the_umask(scene):
+    directory = scene.root / "run/turns"
+    before = os.umask(0)
+    try:
+        with keeping(scene.kernel, SETTINGS, str(directory)):
+            pass
+    finally:
+        os.umask(before)
+    assert [one.stat().st_mode & 0o777 for one in (directory.parent, directory)] == [0o755, 0o700]
 
 
 def test_where_nothing_can_be_noted_nobody_takes_turns_and_it_is_said(scene):

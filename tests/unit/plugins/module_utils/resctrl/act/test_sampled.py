@@ -110,3 +110,16 @@ def test_in_caches_with_the_lines_of_others_no_occupancy_is_told_however_long_th
 
 def test_the_file_is_where_it_is_forgotten_when_turns_are_switched_off():
     assert f"{sampled.DIRECTORY}/{sampled.FILE}" == TURNS
+
+
+def test_whose_turn_it_is_is_read_only_where_turns_are_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.monotonic", lambda: NOW)
+    assert sampled.queue(str(tmp_path)) is None
+    save(
+        Noted({uuid(1): Notes(None, {0: Turn(100.0)}), uuid(2): Notes(None, {0: Turn(None)})}, SETTINGS), str(tmp_path)
+    )
+    queue = sampled.queue(str(tmp_path))
+    assert (queue.settings, queue.now) == (SETTINGS, NOW)
+    assert [queue.comes_to(uuid(2), cache) for cache in (0, 1)] == [True, False]
+    assert [queue.shares(cache) for cache in (0, 1)] == [True, False]
+    assert not queue.comes_to(uuid(3), 0)

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import switch as switching
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.switch import contradictions, switch
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wish
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import files
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import files, store
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish.policy import Policy, Rule
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import VM3, Kernel, host_of
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
@@ -127,6 +130,57 @@ def test_a_policy_that_nothing_enforces_contradicts_nothing(scene, monkeypatch):
     assert scene.switch().warnings == []
     (warning,) = scene.switch(persistent=True).warnings
     assert "nothing on this host enforces it" in warning
+
+
+@pytest.mark.parametrize("file", ["policy.json", "switches.json"])
+def test_a_damaged_file_of_the_policy_is_only_warned_of_where_nothing_is_to_be_noted(scene, file):
+    scene.directory.mkdir()
+    (scene.directory / file).write_text("{")
+    switched = scene.switch()
+    (warning,) = switched.warnings
+    assert warning.startswith(f"The policy of this host cannot be enforced: Cannot understand {scene.directory / file}")
+    assert (switched.changed, [one.error for one in switched.outcome.results]) == (True, [None])
+
+
+def test_what_can_certainly_not_be_noted_is_not_switched_either(scene):
+    scene.directory.mkdir()
+    (scene.directory / "switches.json").write_text("{")
+    with pytest.raises(errors.PolicyDamaged):
+        scene.switch(persistent=True)
+    assert scene.kernel.content() == {}
+
+
+def full(*_arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_could_not_be_noted_was_switched_all_the_same_and_both_is_said(scene, monkeypatch):
+    """That the disk is full is found out when it is written to."""
+    monkeypatch.setattr(files, "write_json", full)
+    switched = scene.switch(persistent=True)
+    (result,) = switched.outcome.results
+    assert str(result.error).startswith(f"Cannot note the switch in {scene.directory}: No space left on device")
+    assert (switched.changed, result.status.text, switched.noted) == (True, "Enabled", {})
+    assert switched.warnings == ["Switched until the domain stops, but not persistently: that could not be noted"]
+    assert scene.kernel.content() == {group_for(uuid(1), ROOT): {1001, 1002}}
+
+
+def test_so_it_is_while_another_run_holds_the_lock_of_the_policy(scene, monkeypatch):
+    scene.declare({})
+    monkeypatch.setattr(store, "_PATIENCE", 0.0)
+    with store.locked(str(scene.directory)):
+        switched = scene.switch(persistent=True)
+    assert [one.error.code for one in switched.outcome.results] == ["lock_timeout"]
+    assert (switched.changed, len(switched.warnings)) == (True, 1)
+
+
+def test_where_nothing_was_switched_either_there_is_the_error_only(scene, monkeypatch):
+    monkeypatch.setattr(files, "write_json", full)
+    one = vm(1)
+    shut_off = one._replace(domain=one.domain._replace(active=False))
+    switched = switch(host_of(host(shut_off), scene.kernel), ["vm1"], ENABLE, persistent=True)
+    assert [one.error.code for one in switched.outcome.results] == ["refused"]
+    assert (switched.changed, switched.warnings) == (False, [])
 
 
 def test_what_libvirt_does_not_know_is_not_noted(scene):

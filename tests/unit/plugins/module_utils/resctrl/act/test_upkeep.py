@@ -14,13 +14,21 @@ from hypothesis import strategies as st
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import upkeep
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.news import Report, is_news, news, report_on
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep import clear, enforce_policy, keep_up
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act.upkeep import (
+    LastRun,
+    clear,
+    enforce_policy,
+    keep_up,
+    last_run,
+    note_run,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome, Result
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.snapshot import Snapshot
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Turn
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.windows import Notes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.wish import store
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import Kernel, host_of
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
     LIBVIRT,
@@ -264,6 +272,15 @@ def test_what_was_done_is_always_said(say):
         assert say(report(done=["vm1: Now counted: vCPU 0"])).done == ["vm1: Now counted: vCPU 0"]
 
 
+@pytest.mark.parametrize("waiting", [float("inf"), None, [], "many"])
+def test_of_a_run_that_was_noted_in_another_way_nothing_is_known(tmp_path, waiting):
+    path = tmp_path / "enforced.json"
+    note_run(1.5, None, str(path))
+    assert last_run(str(path)) == LastRun(1.5, True, 0, 0)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "waiting": waiting}))
+    assert last_run(str(path)) is None
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"said": "x"}'])
 def test_a_damaged_memory_is_forgotten(tmp_path, content):
     path = tmp_path / "said.json"
@@ -299,6 +316,33 @@ def test_nor_is_it_on_a_host_that_is_given_up(tmp_path, noted):
     noted.write_text("{}")
     clear(Kernel(tmp_path))
     assert not noted.exists()
+
+
+def test_while_a_run_takes_turns_a_host_is_not_given_up(tmp_path, noted, monkeypatch):
+    """It would note again what is forgotten now."""
+    monkeypatch.setattr(upkeep, "_LONGEST_RUN", 0.0)
+    kernel = Kernel(tmp_path / "kernel", [group_for(uuid(1), ROOT)])
+    noted.write_text("{}")
+    with store.locked(str(noted.parent)), pytest.raises(errors.LockTimeout):
+        clear(kernel)
+    assert noted.exists()
+    assert kernel.content() == {group_for(uuid(1), ROOT): set()}
+
+
+def test_a_group_that_is_refused_keeps_no_other_one(tmp_path, monkeypatch):
+    first, second, third = (group_for(uuid(number), ROOT) for number in (1, 2, 3))
+    kernel = Kernel(tmp_path, [first, second, third])
+    remove = kernel.changes.remove
+    refusal = errors.Refused("It is refused")
+
+    def refuse(group):
+        if group == second:
+            raise refusal
+        remove(group)
+
+    monkeypatch.setattr(kernel.changes, "remove", refuse)
+    assert clear(kernel) == ([first, third], [refusal])
+    assert kernel.content() == {second: set()}
 
 
 def turning(results, **takers):
@@ -371,5 +415,5 @@ def test_a_host_that_is_given_up_keeps_the_groups_of_others_only(tmp_path):
     ours, unseen = group_for(uuid(1), ROOT), group_for(uuid(9), LIBVIRT)
     kernel = Kernel(tmp_path, [ours, unseen, LIBVIRT])
     kernel.where = {1001: ours, 9001: unseen}
-    assert clear(kernel) == [ours, unseen]
+    assert clear(kernel) == ([ours, unseen], [])
     assert kernel.content() == {LIBVIRT: {9001}}

@@ -123,7 +123,7 @@ def test_with_a_place_to_spare_they_leave():
 
 def test_who_gets_the_one_place_in_the_root_is_by_priority():
     snapshot = arm(vm(1), vm(2), vm(3))
-    wishes, denied = ration(snapshot, rationed(snapshot, {3: 1}))
+    wishes, denied, _order = ration(snapshot, rationed(snapshot, {3: 1}))
     assert {one for one in denied if not wishes.enables(one)} == {uuid(1), uuid(2)}
     assert str(denied[uuid(1)]) == (
         "Out of RMIDs: none is left for domain 'vm1' in the root group: this CTRL_MON group has room for 1 (on Arm "

@@ -115,7 +115,7 @@ def test_what_is_granted_always_suffices_and_stays_so(question):
     snapshot, wishes = question
     others = len([group for group in snapshot.groups - snapshot.stale if group.uuid not in wishes.of])
     assume(others + 1 + wishes.reserve <= snapshot.num_rmids)
-    granted, denied = ration(snapshot, wishes)
+    granted, denied, _order = ration(snapshot, wishes)
     planned = plan(snapshot, granted._replace(ration=False))
     short = {one for one, error in planned.failures.items() if "Nothing was changed" in str(error)}
     assert short == set()

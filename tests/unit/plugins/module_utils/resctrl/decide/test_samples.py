@@ -195,6 +195,52 @@ def test_a_counter_that_is_not_the_groups_own_has_no_rate():
     assert totals(second)[TOTAL] == Sum(unassigned)
 
 
+# What the root's numbers are sums of: itself, and MON groups that have a counter
+EVERYTHING, SHARED = None, frozenset({(TOTAL, 0), (TOTAL, 1)})
+ROOTS, FIRSTS, SECONDS = "1-1", "1-20", "1-21"
+
+
+def summed(seconds, number, **groups):
+    """A sample of the root, whose number is the sum of its own and of some groups, by generation."""
+    sample = taken({ROOT: {0: number}}, seconds, {ROOT: ROOTS})
+    held = {ROOTS: EVERYTHING, **groups}
+    return sample._replace(parts={ROOT: sample.parts[ROOT]._replace(summed=held)})
+
+
+def test_what_a_group_had_counted_is_no_rate_of_the_root_after_it_has_gone():
+    """The root has counted 100 more than it shows: the group that went took 60 with it."""
+    first = summed(0.0, 1000, **{FIRSTS: EVERYTHING})
+    assert rate(first, summed(4.0, 1040)) == Sum(Value(None, "reset"))
+    # It was made anew under the same name
+    assert rate(first, summed(4.0, 1040, **{SECONDS: EVERYTHING})) == Sum(Value(None, "reset"))
+
+
+def test_a_group_that_is_new_begins_at_0_in_the_roots_rate():
+    assert rate(summed(0.0, 1000), summed(4.0, 1040, **{FIRSTS: EVERYTHING})) == Sum(Value(10))
+
+
+def test_a_counter_that_a_group_below_lost_went_out_of_the_sum_and_one_that_it_got_begins_at_0():
+    with_counter, without = summed(0.0, 1000, **{FIRSTS: SHARED}), summed(4.0, 1040, **{FIRSTS: frozenset()})
+    assert rate(with_counter, without) == Sum(Value(None, "reset"))
+    assert rate(without._replace(seconds=0.0), with_counter._replace(seconds=4.0)) == Sum(Value(None, "reset"))
+    more = summed(8.0, 1080, **{FIRSTS: SHARED})
+    assert rate(without, more) == Sum(Value(None, "unassigned"), 10)
+
+
+def test_a_sum_without_a_group_that_has_no_counter_is_only_its_known_part():
+    first, second = (summed(seconds, number, **{FIRSTS: frozenset()}) for seconds, number in ((0.0, 100), (4.0, 500)))
+    assert rate(first, second) == Sum(Value(None, "unassigned"), 100)
+    assert totals(second)[TOTAL] == per_place(second, L3)[0][TOTAL] == Sum(Value(None, "unassigned"), 500)
+    assert totals(second)["llc_occupancy"] == Sum(Value(500))
+
+
+def test_a_control_group_without_a_counter_of_its_own_shows_only_what_is_below_it():
+    sample = summed(0.0, 100, **{ROOTS: frozenset(), FIRSTS: SHARED})
+    assert totals(sample)[TOTAL] == Sum(Value(None, "unassigned"), 100)
+    everything = summed(0.0, 100, **{ROOTS: SHARED, FIRSTS: SHARED})
+    assert totals(everything)[TOTAL] == Sum(Value(100))
+
+
 def test_a_group_that_vanished_leaves_the_rate_of_the_other():
     first = taken({OURS: {0: 1000}, LIBVIRT: {0: 1000}}, 5.0)
     second = taken({OURS: {0: 3000}, LIBVIRT: {}}, 7.0)
@@ -297,6 +343,19 @@ def test_telemetry_of_another_generation_has_no_rate():
     second = telemetry({OURS: {0: (Decimal("9.5"), 90, 9)}}, 6.0, generation="1-11")
     assert {one.value.reason for one in rates(first, second).totals.values()} >= {"reset"}
     assert rates(first, second).totals["core_energy"] == Sum(Value(None, "reset"))
+
+
+@pytest.mark.parametrize("groups", [("1-10", "1-20"), ("1-10",)])
+def test_the_telemetry_of_a_control_group_has_a_rate_only_while_the_same_groups_are_in_it(groups):
+    """The kernel does not reset it: with a new group what the former owner of its RMID had comes into the sum."""
+    first = telemetry({ROOT: {0: (Decimal("1.5"), 10, 1)}}, 5.0)
+    second = telemetry({ROOT: {0: (Decimal("9.5"), 90, 9)}}, 6.0)
+    first, second = (
+        sample._replace(parts={ROOT: sample.parts[ROOT]._replace(summed=dict.fromkeys(below))})
+        for sample, below in ((first, ("1-10",)), (second, groups))
+    )
+    expected = Sum(Value(8.0)) if len(groups) == 1 else Sum(Value(None, "reset"))
+    assert rates(first, second).totals["core_energy"] == expected
 
 
 def test_an_event_of_which_only_the_name_is_known_has_a_value_and_no_rate():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.planning import plan
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.planning import CREATE, plan
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import (
     Queue,
@@ -172,7 +172,15 @@ def test_as_long_as_what_was_given_up_is_in_limbo_no_more_than_half_is_given_up(
 
     assert leaving(0) == {"a", "b", "c", "d"}
     assert leaving(1) == {"a"}
-    assert leaving(4) == set()
+
+
+@pytest.mark.parametrize(("groups", "in_limbo"), [(1, 1), (2, 1), (3, 2), (4, 4)])
+@pytest.mark.parametrize(("lasted", "leaving"), [(107, set()), (108, {0})])
+def test_where_an_rmid_never_leaves_limbo_the_longest_turn_ends_after_two_windows(groups, in_limbo, lasted, leaving):
+    """Turns would stand still for ever otherwise. (A window of 60 seconds may be a tenth shorter.)"""
+    began = {number: Turn(NOW - lasted + number) for number in range(groups)}
+    places = ranks(dict.fromkeys(range(groups), True), began, queue(), in_limbo)
+    assert {number for number, place in places.items() if place[0] == 2} == leaving
 
 
 def test_who_has_just_made_room_does_not_end_the_turn_of_another_that_is_over_too():
@@ -191,6 +199,15 @@ def test_a_group_that_nobody_has_is_not_kept_from_one_that_has_just_made_room():
     assert counted(snapshot, queue(vm1=900.0, vm2=(999.0,))) == ({"vm1", "vm2"}, {})
 
 
+def test_who_comes_first_is_the_first_to_ask_for_a_group():
+    """While RMIDs are in limbo the kernel refuses those who ask later, and the last one would never be counted."""
+    snapshot = host(vm(1), vm(2), vm(3), num_rmids=4)
+    of = {uuid(1): ENABLE, uuid(2): ENABLE, uuid(3): ENABLE._replace(priority=1)}
+    line = queue(vm1=(900.0,), vm2=(500.0,), vm3=(700.0,))
+    steps = plan(snapshot, Wishes(of, ration=True, turns=line)).operations
+    assert [step.uuid for step in steps if step.kind == CREATE] == [uuid(3), uuid(2), uuid(1)]
+
+
 def test_a_turn_that_was_cut_short_counts_for_nothing():
     assert ended(Turn(990.0, 500.0), queue()) == Turn(None, 500.0)
     assert ended(Turn(900.0, 500.0, 300.0), queue()) == Turn(None, NOW, 400.0)
@@ -203,4 +220,9 @@ def test_each_turn_that_ends_makes_room_for_one(place, seconds):
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "next"), (45, "in about 45 seconds"), (240, "in about 4 minutes")])
 def test_a_time_to_wait_in_words(seconds, words):
+    assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1, "in about 1 second"), (1.6, "in about 2 seconds")])
+def test_one_second_is_no_plural(seconds, words):
     assert in_words(seconds) == words

@@ -12,8 +12,8 @@ import pytest
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.counting import Bandwidth
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.planning import REMOVE, UNCOUNT, plan
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.takers import settle
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Queue, Turns, ended
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.windows import settle
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wishes
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import ENABLE, host, vm
 

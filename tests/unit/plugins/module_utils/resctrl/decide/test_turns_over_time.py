@@ -7,7 +7,8 @@ A turn ends at the first run of the agent that comes at least 0.9 windows after 
 0.9 windows and the longest time between two runs; where RMIDs come into limbo, the longest time there and another time
 between two runs, too. In that time every group goes to the next in the queue. So who stays has a whole turn
 within ceil(n / slots) times that, where n are the domains that took part. A turn that was cut short for a higher
-priority is to be had again, and while RMIDs are in limbo, no more than half of the groups is given up at once.
+priority is to be had again, and while RMIDs are in limbo, no more than half of the groups is given up at once, or one
+after two windows.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.plan
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import Part, Sample
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.simulation import simulate
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.takers import settle
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Queue, Turns
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.windows import (
     Turned,
     begin,
     end_turn,
-    settle,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.wish import Wishes
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import L3, L3_EVENTS, Place, Value
@@ -301,6 +302,19 @@ def test_a_day_of_a_host_with_ten_domains_and_four_groups_for_them():
     for ends in world.ends.values():
         assert max(later - earlier for earlier, later in zip(ends, ends[1:])) <= 3 * 60
         assert len(ends) >= 24 * 60 * 4 // 10 - 3
+
+
+@pytest.mark.parametrize("slots", [2, 3])
+def test_turns_go_on_though_an_rmid_never_leaves_limbo(slots):
+    """The kernel keeps it there as long as its lines stay in a cache. A turn takes three windows at most: two until it
+    ends, and one until its RMID can be had.
+    """
+    world = World(Life(domains=6, slots=slots, limbo=20.0), 3)
+    world.limbo = [math.inf]
+    for _run in range(6 * 60):
+        world.run()
+    for ends in world.ends.values():
+        assert len(ends) >= 6 * 60 * (slots - 1) // 3 // 6 - 1
 
 
 def test_a_day_in_which_domains_come_and_go_and_the_agent_is_late():

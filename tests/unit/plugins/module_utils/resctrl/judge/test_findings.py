@@ -232,6 +232,22 @@ def test_the_sentence_says_what_the_ceiling_is(source, says):
     assert told["msg"].endswith(says)
 
 
+def test_whose_turn_it_was_not_is_said_apart_from_what_is_known_in_part():
+    part = frozenset({"bandwidth"})
+    shares = subject("vm1", 1, partial=part, waits_for_counters=True)
+    of = situation(shares, subject("vm2", 1, 1.0, partial=part), subject("vm3", counted=0, waits=True), held=2)
+    told = [(one["what"], one["domains"]) for one in describe_situation(of)["not_counted"] if one["domains"]]
+    assert told == [("turns", ["vm3"]), ("turns", ["vm1"]), ("partial", ["vm2"])]
+
+
+def test_that_it_is_not_known_what_everything_moves_is_said():
+    of = situation(subject("vm1", 1, 90.0), held=2)
+    assert "bandwidth" not in {one["what"] for one in describe_situation(of)["not_counted"]}
+    of = of._replace(whole={0: Holding(2, None, frozenset({"bandwidth"}))})
+    (told,) = (one for one in describe_situation(of)["not_counted"] if one["what"] == "bandwidth")
+    assert told["msg"].startswith("How much everything moves through L3 cache 0 is not known.")
+
+
 def test_of_very_many_names_some_are_said_and_how_many_more_there_are():
     several = [subject(f"vm{number:04d}", counted=0, uncounted=1) for number in range(1000)]
     of = situation(*several, held=1)

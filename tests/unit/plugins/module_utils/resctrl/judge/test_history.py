@@ -192,11 +192,34 @@ def test_no_more_are_kept_than_so_many_and_the_newest_stay():
     assert [one.at for one in kept.looks] == [NOW - hours * HOUR for hours in range(MOST - 1, -1, -1)]
 
 
-def test_those_that_have_ended_are_forgotten_and_those_that_began_anew_begin_anew():
-    histories = {**history(*QUIET), "gone": History("pid group", QUIET)}
-    (kept,) = list(grown(histories, situation(subject(identity="another")), {}).values())
+def test_those_that_began_anew_begin_anew():
+    (kept,) = grown(history(*QUIET), situation(subject(identity="another")), {}).values()
     assert (kept.identity, len(kept.looks)) == ("another", 1)
-    assert grown(histories, situation(subject(identity="")), {}) == {}
+    assert grown(history(*QUIET), situation(subject(identity="")), {}) == {}
+
+
+def test_who_is_not_seen_now_is_remembered_for_as_long_as_a_look_counts():
+    """It may be one that only another source of domains knows."""
+    unseen = {"v": History("pid group", QUIET)}
+    assert grown({**history(*QUIET), **unseen}, situation(subject()), {})["v"] == unseen["v"]
+    last = QUIET[-1].at
+    for at, kept in ((last + AGE, True), (last + AGE + 1, False), (last - AGE, True), (last - AGE - 1, False)):
+        assert ("v" in grown(unseen, situation(subject(), at=at), {})) is kept
+
+
+def test_a_look_that_began_and_was_kept_while_this_one_lasted_stays():
+    """This one lasts for an hour, so that many others fit in."""
+    now = situation(subject(held=5.0))._replace(interval=HOUR)
+    kept = grown(history(look(1), look(-0.5, held=7.0)), now, {})["u"].looks
+    assert [(one.at, one.held["cache 0"]) for one in kept] == [(NOW - HOUR, 0), (NOW, 5.0), (NOW + HOUR / 2, 7.0)]
+
+
+@pytest.mark.parametrize("apart", [-APART + 1, -1, 1, APART - 1])
+def test_of_two_looks_that_are_near_to_each_other_one_is_kept_with_what_was_found_at_both(apart):
+    other = look(apart / HOUR, held=7.0, found={"streams", "large"})
+    now = situation(subject(held=5.0))._replace(interval=HOUR)
+    kept = grown(history(other), now, {"u": frozenset({"streams", "victim"})})
+    assert kept == history(other._replace(found=frozenset({"streams"})))
 
 
 numbers = st.lists(st.floats(0, 1e9), max_size=8)

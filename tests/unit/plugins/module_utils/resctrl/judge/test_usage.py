@@ -39,6 +39,12 @@ def test_a_throttled_cgroup_that_is_new_tells_nothing_of_the_time_before():
     assert found.throttled == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("later", [{"b": 9.0}, {"a": 0.5}], ids=["another", "made anew"])
+def test_where_all_cgroups_were_replaced_it_is_not_known_for_how_long_they_were_throttled(later):
+    found = between(usage(0.0, throttled={"a": 1.0}, stalled=1.0), usage(1.0, throttled=later, stalled=1.0))
+    assert (found.throttled, found.memory_stall, found.reasons) == (None, 0.0, {"throttled": "gone"})
+
+
 @pytest.mark.parametrize(
     ("delayed", "throttled", "waiting"), [(1.0, None, 0.5), (1.0, 0.4, 0.3), (0.2, 1.0, 0.0)], ids=str
 )

@@ -11,15 +11,38 @@ from hypothesis import strategies as st
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.assignments import (
     assignments,
+    counters_in,
+    counters_of,
     parse_assignments,
 )
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import (
+    EVENTS,
+    L3,
+    PACKAGE,
+    Place,
+    Value,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import Group
 
 
 def test_what_is_gone_is_no_error(tmp_path):
     assert assignments(Resctrl(str(tmp_path)), Group("", "m")) == {}
+    assert counters_of(Resctrl(str(tmp_path)), Group("", "m")) == frozenset()
+
+
+def test_a_monitoring_group_tells_by_its_values_what_its_file_tells(tmp_path):
+    group = Group("", "m")
+    (tmp_path / group.path).mkdir(parents=True)
+    (tmp_path / group.path / "mbm_L3_assignments").write_text("mbm_total_bytes:0=e;1=_\nmbm_local_bytes:0=_;1=e\n")
+    unassigned, occupancy = Value(None, "unassigned"), {"llc_occupancy": Value(1)}
+    values = {
+        Place(L3, 0): {**occupancy, "mbm_total_bytes": Value(5), "mbm_local_bytes": unassigned},
+        Place(L3, 1): {**occupancy, "mbm_total_bytes": unassigned, "mbm_local_bytes": Value(None, "unavailable")},
+        Place(PACKAGE, 0): {"core_energy": Value(7)},
+    }
+    assert counters_in(values) == {("mbm_total_bytes", 0), ("mbm_local_bytes", 1)}
+    assert counters_of(Resctrl(str(tmp_path)), group) == counters_in(values)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +51,7 @@ def test_what_is_gone_is_no_error(tmp_path):
         ("", {}),
         ("mbm_total_bytes:0=e;1=_\nmbm_local_bytes:0=_;1=_\n", {"mbm_total_bytes": {0}, "mbm_local_bytes": set()}),
         ("mbm_total_bytes:\n", {"mbm_total_bytes": set()}),
+        ("mbm_total_bytes:0=e;all;x=e;1=e\nnothing\n", {"mbm_total_bytes": {0, 1}, "nothing": set()}),
     ],
 )
 def test_assignments(text, found):

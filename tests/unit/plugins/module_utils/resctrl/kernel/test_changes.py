@@ -119,5 +119,31 @@ def test_the_lock_is_the_one_of_the_kernels_document(resctrl, changes):
 
 
 def test_there_is_no_lock_where_nothing_is_mounted(tmp_path):
-    with pytest.raises(errors.NotMounted, match="went away"), Resctrl(str(tmp_path / "missing")).changes.locked():
+    missing = Resctrl(str(tmp_path / "missing"))
+    with pytest.raises(errors.NotMounted, match=r"went away.*Run 'mount"), missing.changes.locked():
         pass
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_what_cannot_be_opened_has_not_gone_away(changes, monkeypatch, number):
+    def refuse(*_arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(errors.Unreadable, match=f"Cannot open .*: {os.strerror(number)}. Run again"), changes.locked():
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+@pytest.mark.parametrize(("user", "kind"), [(1000, errors.NotRoot), (0, errors.Refused)])
+def test_who_is_not_root_is_told_to_be(changes, monkeypatch, number, user, kind):
+    """To root it is refused by a security module, or because the filesystem is mounted read-only."""
+
+    def refuse(path, *_arguments):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with pytest.raises(kind, match=r"Cannot remove the group at ") as raised:
+        changes.remove(OURS)
+    assert ("Run as root" in raised.value.hint) is (user != 0)

@@ -174,21 +174,6 @@ def test_a_cache_that_came_back_or_lost_a_node_counts_anew(tmp_path):
     assert len({one[Place(L3, 0)] for one in seen}) == 3
 
 
-def test_a_control_group_without_a_counter_has_no_number_of_its_own(tree):
-    values = read_group(tree, CONTROL, L3_EVENTS[:2], assignable=True)
-    assert {place.id: one["mbm_total_bytes"] for place, one in values.items()} == {
-        0: Value(None, "unassigned"),
-        1: Value(100),
-    }
-    assert values[Place(L3, 0)]["llc_occupancy"] == Value(10)
-    assert values[Place(L3, 0)]["mbm_local_bytes"] == Value(None, "unsupported")
-
-
-def test_a_monitoring_group_says_so_itself(tree):
-    values = read_group(tree, MONITOR, L3_EVENTS[1:2], assignable=True)
-    assert [one["mbm_total_bytes"] for one in values.values()] == [Value(100), Value(100)]
-
-
 def test_a_group_that_lacks_a_cache_of_the_root_does_not_show_it(tree):
     for cache in ("mon_L3_00", "mon_L3_01", "mon_L3_02"):
         (pathlib.Path(tree.root) / "mon_data" / cache).mkdir(parents=True)
@@ -214,11 +199,6 @@ def test_a_group_is_read_with_an_open_a_read_and_a_close_for_each_value(tree, mo
         assert calls == ["open", "read", "close"] * len(EVENTS) * 2
 
 
-def test_where_counters_are_not_assigned_every_number_is_the_groups(tree):
-    values = read_group(tree, CONTROL, L3_EVENTS[1:2])
-    assert [one["mbm_total_bytes"] for one in values.values()] == [Value(100), Value(100)]
-
-
 def test_packages_are_read_beside_caches_each_with_its_own_events(tree):
     directory = pathlib.Path(tree.root) / MONITOR.path / "mon_data/mon_PERF_PKG_01"
     directory.mkdir()
@@ -237,15 +217,27 @@ def test_packages_are_read_beside_caches_each_with_its_own_events(tree):
     assert list(cache_directories(tree, MONITOR)) == [0, 1]
 
 
-def test_an_assigned_counter_has_nothing_to_do_with_packages(tree):
-    directory = pathlib.Path(tree.root) / CONTROL.path / "mon_data/mon_PERF_PKG_00"
-    directory.mkdir()
-    (directory / "core_energy").write_text("1.500000\n")
-    values = read_group(tree, CONTROL, [event_of("core_energy", PACKAGE)], assignable=True)
-    assert values[Place(PACKAGE, 0)] == {"core_energy": Value(Decimal("1.5"))}
-
-
 # -- generations -------------------------------------------------------------------------------------------------------
+
+
+def test_the_groups_below_a_control_group_are_listed_with_the_generations_that_they_have_themselves(tree, monkeypatch):
+    with Reader(tree, L3_EVENTS) as reader:
+        generation = reader.generation(MONITOR)
+        monkeypatch.setattr(counters.os, "stat", None)
+        assert reader.below(CONTROL) == {MONITOR: generation}
+
+
+def test_below_a_control_group_that_is_gone_there_is_nothing_and_of_one_that_cannot_be_listed_it_is_not_known(
+    tree, monkeypatch
+):
+    def refuse(path):
+        raise OSError(errno.EIO, "it does not work", path)
+
+    with Reader(tree, L3_EVENTS) as reader:
+        assert reader.below(Group("COS7")) == {}
+        monkeypatch.setattr(counters.os, "scandir", refuse)
+        with pytest.raises(OSError, match="it does not work"):
+            reader.below(CONTROL)
 
 
 def generation(resctrl, group):

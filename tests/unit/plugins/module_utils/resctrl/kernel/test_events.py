@@ -61,13 +61,27 @@ def test_any_text_is_a_value_or_a_reason(text):
 
 def test_a_sum_with_an_unknown_part_is_unknown_and_keeps_what_is_known():
     assert add([Value(1), Value(2)]) == Sum(Value(3))
-    assert add([Value(1), Value(None, "unavailable"), Value(None, "error"), Value(4)]) == Sum(
-        Value(None, "unavailable"), 5
-    )
+    found = add([Value(1), Value(None, "reset"), Value(None, "error"), Value(4)])
+    assert found == Sum(Value(None, "reset"), 5)
+    assert (found.number, add([Value(7)]).number) == (5, 7)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (["unavailable", "error"], "error"),
+        (["unassigned", "reset"], "reset"),
+        (["unavailable", "unassigned"], "unassigned"),
+        (["unavailable", "unavailable"], "unavailable"),
+    ],
+)
+def test_what_the_hardware_counts_nowhere_is_the_reason_only_where_there_is_no_other(reasons, said):
+    assert add([Value(None, reason) for reason in reasons]) == Sum(Value(None, said))
 
 
 def test_where_no_part_is_known_there_is_no_known_part():
-    assert add([Value(None, "unavailable"), Value(None, "error")]) == Sum(Value(None, "unavailable"))
+    found = add([Value(None, "error"), Value(None, "gone")])
+    assert (found, found.number) == (Sum(Value(None, "error")), None)
 
 
 def test_a_sum_of_nothing_is_gone():

@@ -48,6 +48,14 @@ def test_a_host_without_resctrl_has_no_groups(tmp_path):
     assert (nothing.tasks(OURS), nothing.cpus(OURS)) == (frozenset(), frozenset())
 
 
+def test_what_is_there_and_cannot_be_understood_is_told(resctrl):
+    with open(resctrl.path(ROOT, "tasks"), "w", encoding="utf-8") as file:
+        file.write("1\nall others\n")
+    with pytest.raises(errors.Unreadable, match=r"Cannot understand .*/tasks: .*'all'") as raised:
+        resctrl.tasks(ROOT)
+    assert raised.value.path == resctrl.path(ROOT, "tasks")
+
+
 def test_what_is_there_and_cannot_be_read_is_told(resctrl, monkeypatch):
     def fail(path):
         raise OSError(errno.EIO, os.strerror(errno.EIO), path)
@@ -110,6 +118,20 @@ def test_the_kernel_tells_the_group_of_a_thread(resctrl):
     with open(f"{resctrl.proc}/7/task/8/cpu_resctrl_groups", "w", encoding="utf-8") as file:
         file.write("res:COS1\nmon:a\u2028b\n")
     assert resctrl.group_of(7, 8) == Group("COS1", "a\u2028b")
+
+
+def test_how_many_threads_run_is_told_by_the_load(resctrl):
+    with open(f"{resctrl.proc}/loadavg", "w", encoding="ascii") as file:
+        file.write("0.25 0.41 0.52 2/1251 13360\n")
+    assert resctrl.threads_of_the_machine() == 1251
+
+
+@pytest.mark.parametrize("text", [None, "", "0.25 0.41 0.52 2 13360\n", "0.25 0.41 0.52 2/x 13360\n"])
+def test_where_it_is_not_known_how_many_threads_run_it_is_as_many_as_there_can_be(resctrl, text):
+    if text is not None:
+        with open(f"{resctrl.proc}/loadavg", "w", encoding="ascii") as file:
+            file.write(text)
+    assert resctrl.threads_of_the_machine() == 4194304
 
 
 def test_what_is_not_mounted_has_no_time(tmp_path):

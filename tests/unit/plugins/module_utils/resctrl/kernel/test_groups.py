@@ -133,7 +133,9 @@ def test_tasks(tids):
 
 @pytest.mark.parametrize(
     ("text", "cpus"),
-    [("\n", []), ("0\n", [0]), ("0-3,8\n", [0, 1, 2, 3, 8]), ("0-1,4-5,63", [0, 1, 4, 5, 63])],
+    [("\n", []), ("0\n", [0]), ("0-3,8\n", [0, 1, 2, 3, 8]), ("0-1,4-5,63", [0, 1, 4, 5, 63])]
+    # What is no list names no CPU
+    + [(text, []) for text in ("0,all", "0-", "-3", "0-1-2", "0 1", "0,,1")],
 )
 def test_a_list_of_cpus(text, cpus):
     assert sorted(parse_cpus(text)) == cpus

@@ -9,8 +9,10 @@ import pathlib
 
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl import errors
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import Event
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.info import (
     Counters,
     assign_mode,
@@ -21,7 +23,6 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.info
     features,
     max_threshold_occupancy,
     num_rmids,
-    parse_per_cache,
 )
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.topology import cache_sizes
 
@@ -97,6 +98,13 @@ def test_counters_are_told_for_each_cache_only_where_groups_need_them(info):
     }
 
 
+@pytest.mark.parametrize(("free", "known"), [("", {}), ("1=7", {1: Counters(32, 7)})])
+def test_a_cache_of_which_it_is_not_known_how_many_counters_are_free_is_left_out(info, free, known):
+    """None would be free there otherwise."""
+    files = {"L3_MON/mbm_assign_mode": "[mbm_event]", "L3_MON/num_mbm_cntrs": "0=32;1=32"}
+    assert bandwidth_counters(info({**files, "L3_MON/available_mbm_cntrs": free})) == known
+
+
 def test_an_event_is_configured_per_cache_or_for_all(info):
     assert configurations(info({"L3_MON/mbm_total_bytes_config": "0=0x7f;1=0x15"})) == {
         "mbm_total_bytes": {0: "0x7f", 1: "0x15"}
@@ -115,9 +123,27 @@ def test_an_event_may_be_configured_to_count_nothing_or_by_nobody(info):
     assert configurations(resctrl) == {}
 
 
-@pytest.mark.parametrize(("text", "numbers"), [("", {}), ("0=32", {0: 32}), ("0=32;8=0\n", {0: 32, 8: 0})])
-def test_a_number_for_each_cache(text, numbers):
-    assert parse_per_cache(text) == numbers
+@pytest.mark.parametrize("text", ["many", "8 of 16", "0x10", "-"])
+def test_a_number_of_rmids_that_is_none_is_told_since_everything_rests_on_it(info, text):
+    resctrl = info({"L3_MON/num_rmids": text})
+    with pytest.raises(errors.Unreadable, match=r"Cannot understand .*/info/L3_MON/num_rmids: .*report it") as raised:
+        num_rmids(resctrl)
+    assert raised.value.path == resctrl.path(ROOT, "info/L3_MON/num_rmids")
+
+
+def test_of_any_other_text_only_what_is_a_number_is_known(info):
+    resctrl = info(
+        {
+            "L3_MON/max_threshold_occupancy": "some",
+            "L3_MON/mbm_assign_mode": "[mbm_event]",
+            "L3_MON/num_mbm_cntrs": "0=32;1;x=8;2=some;3=8",
+            "L3_MON/available_mbm_cntrs": "0=30;3=8;nothing",
+            "L3_MON/mbm_total_bytes_config": "0=0x7f;all",
+        }
+    )
+    assert max_threshold_occupancy(resctrl) is None
+    assert bandwidth_counters(resctrl) == {0: Counters(32, 30), 3: Counters(8, 8)}
+    assert configurations(resctrl) == {"mbm_total_bytes": {0: "0x7f"}}
 
 
 def test_sizes_are_those_of_l3_caches(tmp_path):

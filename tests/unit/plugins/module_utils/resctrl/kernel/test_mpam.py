@@ -68,6 +68,9 @@ def test_each_control_group_has_num_rmids_divided_by_num_closids(resctrl, files,
         {"L3_MON/num_rmids": None},
         # It is no product
         {"L3_MON/num_rmids": "5"},
+        {"L3_MON/num_rmids": "many"},
+        {"MB/num_closids": "many"},
+        {"MB/num_closids": "0"},
     ],
 )
 def test_where_the_files_do_not_tell_nothing_is_supposed(resctrl, files):

@@ -76,6 +76,40 @@ def test_without_groups_nothing_is_read(tmp_path, tells):
     assert (found.of, kernel.read, kernel.asked) == ({}, [], [])
 
 
+@pytest.fixture(name="crowd")
+def crowd_fixture(telling):
+    """Says how many threads the machine runs: crowd(number)."""
+
+    def run(number):
+        telling.threads_of_the_machine = lambda: number
+
+    return run
+
+
+@pytest.mark.parametrize(("threads", "asked"), [(99, False), (100, True), (20000, True)])
+def test_of_asking_for_each_thread_and_listing_each_group_the_cheaper_is_done(telling, crowd, threads, asked):
+    """6 threads are in question, and there are 4 groups. To read a file is taken for 200 threads that are visited."""
+    crowd(threads)
+    found = locate(telling, BOTH, ACTIVE, (), turn=0)
+    assert bool(telling.asked) is asked
+    assert len(telling.read) == (2 if asked else 4)
+    assert (found.of, found.members) == (telling.where, {OURS: {1001, 1002}, THEIRS: set()})
+
+
+def test_for_one_domain_of_many_the_kernel_is_asked_however_few_threads_run(telling, crowd):
+    crowd(10)
+    locate(telling, [vm(1)], ACTIVE, (), turn=0)
+    assert sorted(telling.asked) == [1000, 1001, 1002]
+
+
+def test_where_tasks_leave_threads_out_the_kernel_is_asked_for_each(telling, crowd):
+    """In a PID namespace of one's own they list what is in it, by its numbers there."""
+    crowd(10)
+    telling.sees_every_thread = False
+    locate(telling, BOTH, ACTIVE, (), turn=0)
+    assert len(telling.asked) == 6
+
+
 def test_the_kernel_is_asked_for_the_vcpus_and_the_main_thread(telling):
     locate(telling, [vm(1)], ACTIVE, (), turn=0)
     assert sorted(telling.asked) == [1000, 1001, 1002]

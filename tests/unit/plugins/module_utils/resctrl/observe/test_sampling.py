@@ -12,15 +12,27 @@ import pytest
 
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import per_place, rates, totals
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS, L3, Sum, Value
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel import assignments, counters
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import (
+    BANDWIDTH,
+    EVENTS,
+    L3,
+    Sum,
+    Value,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.filesystem import Resctrl
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, Group, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe import sampling
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import statistics
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import (
+    sample_all,
+    statistics,
+    whole_host,
+)
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import VM3
 
 OURS = group_for(VM3.uuid, ROOT)
 LIBVIRT = Group("qemu-1-vm2-vcpus_0-1")
+LIBVIRT_MONITOR = Group("", LIBVIRT.ctrl)
 NESTED = Group(LIBVIRT.ctrl, "qemu-1-vm2-vcpus_0")
 
 
@@ -44,6 +56,12 @@ class Tree:
                 directory.mkdir(parents=True, exist_ok=True)
                 for event, value in zip(EVENTS, values):
                     (directory / event).write_text(f"{value}\n")
+
+    def assign(self, group, events):
+        """Give a group counters on cache 0 for `events`, such as "total local"."""
+        states = {event: "e" if event.split("_")[1] in events else "_" for event in BANDWIDTH}
+        text = "".join(f"{event}:0={state}\n" for event, state in states.items())
+        (self.path / group.path / "mbm_L3_assignments").write_text(text)
 
     def sample(self, *groups, interval=None):
         (one,) = statistics(self.resctrl, [DomainStatus(VM3, True, None, groups)], interval)
@@ -88,13 +106,21 @@ def test_what_the_hardware_does_not_count_is_unsupported(tree):
     assert totals(tree.sample(OURS).sample) == dict(zip(EVENTS, (Sum(Value(10)), unsupported, unsupported)))
 
 
-def test_a_control_groups_borrowed_number_is_not_its_own(tree):
+@pytest.mark.parametrize(
+    ("own", "nested", "total", "local"),
+    [
+        ("total", "total local", Sum(Value(100)), Sum(Value(None, "unassigned"), 50)),
+        ("local", "total local", Sum(Value(None, "unassigned"), 100), Sum(Value(50))),
+        ("total local", "", Sum(Value(None, "unassigned"), 100), Sum(Value(None, "unassigned"), 50)),
+        ("total local", "total local", Sum(Value(100)), Sum(Value(50))),
+    ],
+)
+def test_a_control_groups_number_is_a_part_where_it_or_a_group_below_it_has_no_counter(tree, own, nested, total, local):
     tree.info("mbm_assign_mode", "[mbm_event]\ndefault\n")
-    tree.write({LIBVIRT: {0: (10, 100, 50)}})
-    (tree.path / LIBVIRT.path / "mbm_L3_assignments").write_text("mbm_total_bytes:0=_\nmbm_local_bytes:0=e\n")
-    assert totals(tree.sample(LIBVIRT).sample) == dict(
-        zip(EVENTS, (Sum(Value(10)), Sum(Value(None, "unassigned")), Sum(Value(50))))
-    )
+    tree.write({LIBVIRT: {0: (10, 100, 50)}, NESTED: {0: (10, 100, 50)}})
+    tree.assign(LIBVIRT, own)
+    tree.assign(NESTED, nested)
+    assert totals(tree.sample(LIBVIRT, NESTED).sample) == dict(zip(EVENTS, (Sum(Value(10)), total, local)))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +175,55 @@ def test_an_interval_gives_two_samples_of_the_same_counters(tree, clock):
     assert total_rate(tree.sample(OURS, interval=4)) == Sum(Value(1500))
 
 
+def whole_rate(tree, *groups):
+    """What everything on the host moves, by two looks 4 seconds apart. `groups`: those that are there at the first."""
+    (one,) = statistics(tree.resctrl, [whole_host(groups)], 4)
+    return total_rate(one)
+
+
+def test_what_everything_moves_is_not_known_if_a_group_goes_meanwhile(tree, clock):
+    """The root's number is a sum with that group in it: it grew, though it lacks what the group had counted."""
+
+    def remove():
+        shutil.rmtree(tree.path / OURS.path)
+        tree.write({ROOT: {0: (10, 7000, 1)}})
+
+    tree.write({ROOT: {0: (10, 5000, 1)}, OURS: {0: (10, 1000, 1)}})
+    clock.meanwhile = remove
+    assert whole_rate(tree, OURS) == Sum(Value(None, "reset"))
+
+
+def test_what_everything_moves_is_known_if_a_group_comes_meanwhile(tree, clock):
+    tree.write({ROOT: {0: (10, 5000, 1)}, LIBVIRT_MONITOR: {0: (10, 100, 1)}})
+    clock.meanwhile = lambda: tree.write({ROOT: {0: (10, 7000, 1)}, OURS: {0: (10, 100, 1)}})
+    assert whole_rate(tree) == Sum(Value(500))
+
+
+def test_what_everything_moves_is_not_known_if_the_groups_below_the_root_cannot_be_listed(tree, clock, monkeypatch):
+    def refuse(_path):
+        raise PermissionError
+
+    tree.write({ROOT: {0: (10, 5000, 1)}})
+    monkeypatch.setattr(counters.os, "scandir", refuse)
+    clock.meanwhile = lambda: tree.write({ROOT: {0: (10, 7000, 1)}})
+    assert whole_rate(tree) == Sum(Value(None, "reset"))
+
+
+def test_what_was_read_of_a_group_tells_whether_everything_is_in_the_roots_number(tree, monkeypatch):
+    """So the file that tells its counters is read only of a group of which nothing was."""
+    other = Group("", "pqos-1")
+    tree.info("mbm_assign_mode", "[mbm_event]\ndefault\n")
+    tree.write({OURS: {0: (10, "Unassigned", 1)}, other: {0: (10, 1, 1)}})
+    tree.assign(ROOT, "total local")
+    tree.assign(other, "local")
+    looked = []
+    monkeypatch.setattr(assignments, "assignments", lambda _resctrl, group: looked.append(group) or {})
+    *_domain, whole = sample_all(tree.resctrl, [DomainStatus(VM3, True, None, (OURS,)), whole_host([OURS, other])])
+    assert set(looked) == {ROOT, other}
+    held = {name: whole.parts[ROOT].summed[whole_of] for name, whole_of in generations_of(tree, OURS, other).items()}
+    assert held == {OURS: {("mbm_local_bytes", cache) for cache in (0,)}, other: frozenset()}
+
+
 def test_a_group_made_anew_in_the_interval_has_no_rate(tree, clock):
     def make_anew():
         (tree.path / OURS.path).rename(tree.path / "info/old")
@@ -157,6 +232,11 @@ def test_a_group_made_anew_in_the_interval_has_no_rate(tree, clock):
     tree.write({OURS: {0: (10, 1000, 1)}})
     clock.meanwhile = make_anew
     assert total_rate(tree.sample(OURS, interval=4)) == Sum(Value(None, "reset"))
+
+
+def generations_of(tree, *groups):
+    with counters.Reader(tree.resctrl, ()) as reader:
+        return {group: reader.generation(group) for group in groups}
 
 
 @pytest.mark.usefixtures("clock")

@@ -61,9 +61,12 @@ def test_what_libvirt_does_not_know_has_no_uuid_and_no_status():
     assert (described["failed"], described["code"]) == (True, "domain_not_found")
 
 
-def failed(name, message="It failed", asked=None):
+UNMOUNTED, EXHAUSTED = errors.NotMounted, errors.RmidsExhausted
+
+
+def failed(name, message="It failed", asked=None, of=errors.Refused):
     status = DomainStatus(vm().domain._replace(name=name)) if name else None
-    error = errors.Refused(message) if message else None
+    error = of(message) if message else None
     return Result(asked or name, status, error=error)
 
 
@@ -76,7 +79,12 @@ def failed(name, message="It failed", asked=None):
         ([failed("vm1", asked="*")], "vm1: It failed"),
         ([failed("vm1"), failed("vm2", None)], "vm1: It failed"),
         ([failed("vm1", "Domain 'vm1' failed"), failed("vm2", None)], "Domain 'vm1' failed"),
-        ([failed("vm1"), failed("vm2")], "It failed"),
+        ([failed("vm1"), failed("vm2")], "vm1, vm2: It failed"),
+        ([failed("vm1"), failed("vm2"), failed("vm3", None)], "vm1, vm2: It failed"),
+        # What the host lacks every domain lacks: who, is told where it is not all that were asked for
+        ([failed("vm1", of=UNMOUNTED), failed("vm2", of=UNMOUNTED)], "It failed"),
+        ([failed("vm1", of=EXHAUSTED), failed("vm2", of=EXHAUSTED)], "It failed"),
+        ([failed("vm1", of=EXHAUSTED), failed("vm2", of=EXHAUSTED), failed("vm3", None)], "vm1, vm2: It failed"),
         ([failed("vm1", "A"), failed("vm2", "B"), failed("vm3", None)], "2 of 3 domains failed: vm1: A; vm2: B"),
     ],
 )

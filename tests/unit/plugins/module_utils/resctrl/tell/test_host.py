@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.act import sampled
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.counting import Bandwidth
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.outcome import Outcome, result_of
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Queue, Turn, Turns
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import EVENTS
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.mounts import Mount
@@ -49,7 +51,8 @@ class Scene:
 
 
 @pytest.fixture(name="scene")
-def scene_fixture(tmp_path):
+def scene_fixture(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampled, "queue", lambda: None)
     return Scene(tmp_path)
 
 
@@ -176,6 +179,27 @@ def test_domains_without_a_bandwidth_counter_are_named_and_full_caches_told(scen
         {"cache": 0, "total": 8, "free": 1, "held_by": [ours]},
         {"cache": 1, "total": 8, "free": 0, "held_by": []},
     ]
+
+
+def test_where_turns_are_taken_with_bandwidth_counters_it_is_no_problem_that_they_do_not_suffice(scene, monkeypatch):
+    """Who takes no part in them lacks one all the same."""
+    scene.write("info/L3_MON/mbm_assign_mode", "[mbm_event]\ndefault\n")
+    scene.write("info/L3_MON/num_mbm_cntrs", "0=1\n")
+    scene.write("info/L3_MON/available_mbm_cntrs", "0=0\n")
+    groups = [group_for(uuid(number), ROOT) for number in (1, 2, 3)]
+    assigned = {groups[0]: frozenset([("mbm_total_bytes", 0)]), **dict.fromkeys(groups[1:], frozenset())}
+    bandwidth = Bandwidth({0: 0}, ("mbm_total_bytes",), assigned)
+    members = {group: {number * 1000 + 1, number * 1000 + 2} for number, group in enumerate(groups, 1)}
+    scene.snapshot = host(vm(1), vm(2), vm(3), members=members, bandwidth=bandwidth)
+    turns = {(uuid(1), 0): Turn(5.0), (uuid(2), 0): Turn(None)}
+    monkeypatch.setattr(sampled, "queue", lambda: Queue(Turns(), 9.0, counters=turns))
+    (problem,) = scene.problems()
+    assert "These monitored domains have no bandwidth counter: vm3." in problem
+    # Nobody has one who would make room
+    turns[uuid(1), 0] = Turn(None)
+    full, without = scene.problems()
+    assert full.startswith("No bandwidth counter is free on L3 cache 0")
+    assert "counter: vm2, vm3." in without
 
 
 def test_who_holds_rmids_is_told_with_the_threads_of_each_group(scene):

@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import Part, Sample
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.turns import Turn, Turns
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.windows import Measured, Notes, Turned
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import L3, OCCUPANCY, PACKAGE, Place
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.events import (
+    L3,
+    L3_EVENTS,
+    OCCUPANCY,
+    PACKAGE,
+    Place,
+    Value,
+)
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import ROOT, group_for
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sampling import Statistics
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.exposition import exposition
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.sampled import describe_sampled, window
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.sampled_rows import row_of_turn
@@ -17,7 +28,9 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.turn_m
     points_of_turn,
     points_of_turns,
 )
+from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import VM3
 
+OURS = group_for(VM3.uuid, ROOT)
 SETTINGS = Turns(window=60, warm_up=10)
 TOTAL = "mbm_total_bytes"
 ON_0, ON_1 = Place(L3, 0), Place(L3, 1)
@@ -89,28 +102,54 @@ def test_packages_are_told_beside_caches_and_details_can_be_left_out():
 # -- in the table ------------------------------------------------------------------------------------------------------
 
 
+def row(how, **shown):
+    """The line of a domain. `shown`: what its group shows now on each cache, by event; it has none if nothing is."""
+    status = DomainStatus(VM3, enabled=bool(shown), groups=(OURS,) if shown else ())
+    values = {event: Value(None, one) if isinstance(one, str) else Value(one) for event, one in shown.items()}
+    looks = [
+        Sample({OURS: Part({ON_0: values, ON_1: values}, "1")} if shown else {}, {}, L3_EVENTS, seconds, reason)
+        for seconds, reason in ((1.0, "" if shown else "waiting"), (2.0, "" if shown else "waiting"))
+    ]
+    return row_of_turn(Statistics(status, looks[1], looks[0]), how)
+
+
 def test_the_line_of_one_that_waits_shows_what_was_measured_and_when():
-    row = row_of_turn("vm1", turned())
-    assert (row.name, row.status, row.sampled) == ("vm1", "waiting", True)
-    assert (row.cache, row.total, row.local) == (4196, 4.5, None)
-    assert row.caches == {0: 4096.0, 1: 100.0}
-    assert row.note == "measured 90 s ago, for 60 s"
+    found = row(turned())
+    assert (found.name, found.status, found.sampled) == ("vm3", "waiting", {"cache", "total"})
+    assert (found.cache, found.total, found.local) == (4196, 4.5, None)
+    assert found.caches == {0: 4096.0, 1: 100.0}
+    assert found.note == "measured 90 s ago, for 60 s"
+
+
+def test_the_line_of_one_that_waits_for_a_counter_only_has_what_is_now_and_beside_it_what_was_measured():
+    bandwidth = {key: one for key, one in BOTH.items() if key[0] == TOTAL}
+    waits = turned(bandwidth, group=None, counters={0: WAITS, 1: WAITS})
+    found = row(waits, llc_occupancy=7, mbm_total_bytes="unassigned", mbm_local_bytes="unassigned")
+    assert (found.status, found.sampled, found.caches) == ("Enabled", {"total"}, {0: 7, 1: 7})
+    assert (found.cache, found.total, found.local) == (14, 4.5, None)
+    assert found.partial == {"local"}
+    assert found.note == "unassigned; measured 90 s ago, for 60 s"
+
+
+def test_what_is_counted_now_is_not_replaced_by_what_was_measured():
+    found = row(turned(group=Turn(100.0)), llc_occupancy=7, mbm_total_bytes=5, mbm_local_bytes=5)
+    assert (found.sampled, found.cache, found.total, found.note) == (frozenset(), 14, 0.0, "")
 
 
 def test_a_long_time_ago_is_told_in_minutes():
-    assert row_of_turn("vm1", turned()._replace(now=160.0 + 600)).note == "measured 10 min ago, for 60 s"
+    assert row(turned()._replace(now=160.0 + 600)).note == "measured 10 min ago, for 60 s"
 
 
 def test_one_that_has_had_no_turn_has_no_number():
-    row = row_of_turn("vm1", turned({}))
-    assert (row.cache, row.total, row.local, row.caches) == (None, None, None, {})
-    assert row.note == "waiting for its first turn"
+    found = row(turned({}))
+    assert (found.cache, found.total, found.local, found.caches) == (None, None, None, {})
+    assert found.note == "waiting for its first turn"
 
 
 def test_a_part_is_shown_as_a_part():
-    row = row_of_turn("vm1", turned({key: one for key, one in BOTH.items() if key != (TOTAL, ON_1)}))
-    assert (row.cache, row.total, row.partial) == (4196, 3.5, frozenset({"total"}))
-    assert row_of_turn("vm1", turned()).partial == frozenset()
+    found = row(turned({key: one for key, one in BOTH.items() if key != (TOTAL, ON_1)}))
+    assert (found.cache, found.total, found.partial) == (4196, 3.5, frozenset({"total"}))
+    assert row(turned()).partial == frozenset()
 
 
 # -- as metrics --------------------------------------------------------------------------------------------------------

@@ -1,12 +1,10 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table for a reader: human units, nothing hidden, nothing cut that would become another number; and CSV."""
+"""The table for a reader: human units, nothing hidden, nothing cut that would become another number."""
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
 
@@ -30,7 +28,6 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.observe.sam
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.tell.table import (
     SORTS,
     Row,
-    comma_separated,
     human,
     rest_of,
     row_of,
@@ -124,7 +121,7 @@ def test_of_a_sum_that_is_known_in_part_the_part_is_shown_and_marked():
     lines = table([row], None, SIZES).lines
     assert " ~10B " in lines[1]
     assert " 300B " in lines[1]
-    assert lines[-1] == "~ a part of it is not known"
+    assert lines[-1] == "~ incomplete: part of it is unknown"
 
 
 def test_a_domain_that_nobody_monitors_lacks_nothing():
@@ -156,10 +153,31 @@ def test_below_the_domains_stand_their_sum_and_the_rest_of_the_host():
     assert [line.split()[0] for line in foot] == ["(sum)", "(the"]
 
 
+def test_what_was_measured_in_a_last_turn_is_in_no_sum_and_what_is_now_is():
+    waits = Row("a", "Enabled", 10, {0: 10}, 5.0, 1.0, sampled=frozenset({"total"}), partial=frozenset({"total"}))
+    old = Row("b", "waiting", 20, {0: 20}, 6.0, 2.0, sampled=frozenset({"cache", "total", "local"}))
+    assert sum_of([waits, old]) == Row("(sum)", "", 10, {0: 10}, None, 1.0)
+    rest = rest_of(of({0: (100, 60, 60)}, before={0: (0, 0, 0)}), [waits, old])
+    assert (rest.cache, rest.caches, rest.total, rest.local) == (90, {0: 90}, 30.0, 29.0)
+    first, second = (re.sub(" +", " ", line) for line in table([waits, old], None, SIZES, by="name").body)
+    assert " 10B ^~5B 1B" in re.sub(r"\[.*?\] ", "", first)
+    assert " ^20B ^6B ^2B" in re.sub(r"\[.*?\] ", "", second)
+    assert table([waits], None, SIZES).lines[-1].startswith("^ measured in the domain's last turn")
+
+
 def test_the_rest_is_never_less_than_nothing():
     """The host was read before the domain, which occupies more meanwhile."""
     rest = rest_of(of({0: (100, 10, 10)}), [Row("a", "Enabled", 120, {0: 120})])
     assert (rest.cache, rest.caches) == (0, {0: 0})
+
+
+@pytest.mark.parametrize(("reason", "left"), [("unassigned", 1.0), ("unavailable", 1.0), ("error", None)])
+def test_the_rest_is_known_if_what_lacks_in_everything_lacks_in_the_domains_too(reason, left):
+    """Of a domain that is counted now, in a group that goes out of the sum of everything, it does not."""
+    whole = of({0: (100, 20, 20), 1: (100, reason, 20)}, before={0: (100, 0, 0), 1: (100, 0, 0)})
+    rest = rest_of(whole, [Row("a", "Enabled", 10, {0: 10}, 9.0, 2.0)])
+    assert (rest.total, rest.local) == (left, 18.0)
+    assert rest.partial == {"total"}
 
 
 def test_where_a_part_of_a_domain_is_unknown_so_is_a_part_of_sum_and_rest():
@@ -237,6 +255,7 @@ ROWS = st.builds(
     NAMES,
     st.none() | st.floats(0, 2**20),
     st.booleans(),
+    st.sets(st.sampled_from(["cache", "total", "local", "watts"])).map(frozenset),
 )
 
 
@@ -259,54 +278,6 @@ def test_columns_stay_in_line_under_wide_names():
     rows = [Row("仮想機械一号", "Enabled", 1, {}), Row("e\u0301", "Enabled", 1, {}), Row("x" * 40, "Enabled", 1, {})]
     lines = table(rows, None, {}).body
     assert {columns(line[: line.index("Enabled")]) for line in lines} == {25}
-
-
-# -- CSV
-
-
-def described(**values):
-    base = {"uuid": VM3.uuid, "status": "Enabled", "cmt": 10, "reason": None, "rates": None}
-    return {**base, **dict(zip(EVENTS, (10, 300, 30))), **values}
-
-
-def test_csv_has_a_line_for_each_domain_in_bytes():
-    speeds = {"mbm_total_bytes_per_second": 1.5, "mbm_local_bytes_per_second": 0.5, "seconds": 2.0}
-    text = comma_separated({'a,"b"': described(rates=speeds)})
-    (line,) = csv.DictReader(io.StringIO(text))
-    assert line == {
-        "domain": 'a,"b"',
-        "uuid": VM3.uuid,
-        "status": "Enabled",
-        "cmt": "10",
-        "llc_occupancy": "10",
-        "mbm_total_bytes": "300",
-        "mbm_local_bytes": "30",
-        "mbm_total_bytes_per_second": "1.5",
-        "mbm_local_bytes_per_second": "0.5",
-        "seconds": "2.0",
-        "reason": "",
-    }
-
-
-def test_in_csv_what_is_not_known_is_empty_with_the_reason():
-    text = comma_separated({"vm3": described(cmt=None, llc_occupancy=None, reason="unavailable")})
-    (line,) = csv.DictReader(io.StringIO(text))
-    assert (line["cmt"], line["llc_occupancy"], line["mbm_total_bytes_per_second"]) == ("", "", "")
-    assert line["reason"] == "unavailable"
-
-
-def test_csv_of_a_host_with_telemetry_has_its_values_too():
-    there = [event_of(name, PACKAGE) for name in ("core_energy", "unhalted_core_cycles", "stalls_llc_miss", "new")]
-    joules = described(core_energy=12345.678901, unhalted_core_cycles=3, stalls_llc_miss=2, new=1)
-    joules["rates"] = {
-        "seconds": 2.0,
-        "core_energy_per_second": 12.5,
-        "stalls_llc_miss_fraction": 0.25,
-    }
-    (line,) = csv.DictReader(io.StringIO(comma_separated({"vm3": joules}, there)))
-    assert (line["core_energy"], line["new"], line["core_energy_per_second"]) == ("12345.678901", "1", "12.5")
-    assert (line["stalls_llc_miss_fraction"], line["seconds"]) == ("0.25", "2.0")
-    assert "new_per_second" not in line
 
 
 def test_every_form_of_every_row_is_one_line():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.commandline import made_uuid
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.commandline import made_uuid, parse
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.machine import OTHER_UUID, VM3, Proc
 
 
@@ -66,7 +66,7 @@ def test_a_process_without_a_name_is_recognised_by_any_of_its_threads(proc):
     (proc.path / "201/cmdline").write_bytes((proc.path / "200/cmdline").read_bytes())
     (proc.path / "201/status").write_text("Tgid:\t200\n")
     (proc.path / "201/stat").write_text("201 (CPU 0/KVM) S 1 " + " ".join(["0"] * 50))
-    uuid = proc.processes.identity(200, proc.processes.words(200))
+    uuid = proc.processes.identity(200, parse(proc.processes.words(200)))
     assert proc.processes.runs(201, uuid)
     assert not proc.processes.runs(100, uuid)
 

@@ -89,7 +89,7 @@ def test_everything_that_can_be_declared():
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ([], "the policy is no mapping: []"),
+        ([], "the policy is not a mapping: []"),
         (
             {"defualt": 1},
             "the policy has unknown keys: defualt (known are default, domains, reserve_rmids, scope, turns)",
@@ -102,7 +102,7 @@ def test_everything_that_can_be_declared():
         ({"reserve_rmids": "4"}, "reserve_rmids is '4': it has to be a whole number"),
         ({"reserve_rmids": True}, "reserve_rmids is True: it has to be a whole number"),
         ({"reserve_rmids": 1.5}, "reserve_rmids is 1.5: it has to be a whole number"),
-        ({"turns": 60}, "turns is no mapping: 60"),
+        ({"turns": 60}, "turns is not a mapping: 60"),
         ({"turns": {"windw": 1}}, "turns has unknown keys: windw (known are keep, warm_up, window)"),
         ({"turns": {"window": "60"}}, "turns.window is '60': it has to be a whole number"),
         ({"turns": {"keep": -1}}, "turns.keep is -1: it cannot be less than 0"),
@@ -111,8 +111,8 @@ def test_everything_that_can_be_declared():
             "turns: a window of 10 seconds with a warm_up of 10 leaves nothing to be measured: warm_up has to be less "
             "than window",
         ),
-        ({"domains": {"name": "a"}}, "domains is no list"),
-        ({"domains": ["a"]}, "a rule is no mapping: 'a'"),
+        ({"domains": {"name": "a"}}, "domains is not a list"),
+        ({"domains": ["a"]}, "a rule is not a mapping: 'a'"),
         ({"domains": [{}]}, "a rule has no name: {}"),
         ({"domains": [{"name": ""}]}, "a rule has no name: {'name': ''}"),
         ({"domains": [{"name": 7}]}, "a rule has no name: {'name': 7}"),
@@ -139,7 +139,7 @@ def test_a_switch_is_of_a_uuid_in_any_spelling():
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (["a"], "the switches are no mapping"),
+        (["a"], "the switches are not a mapping"),
         ({"a": "unmanaged"}, "the switch of a is 'unmanaged': it can be enabled, disabled"),
         ({"a": True}, "the switch of a is True: it can be enabled, disabled"),
     ],
