@@ -31,9 +31,12 @@ def test_the_oldest_ansible_that_is_promised_was_run_from_its_oldest_python_on()
 
 def test_what_is_promised_has_passed():
     for run in RECORDED:
-        tests, _day = run["sanity"]
-        assert tests > 0
+        assert run["sanity"] is None or run["sanity"][0] > 0
         assert run["modules"][1] == 0
         assert all(run["controllers"].values())
         assert all(run["managed"].values())
         assert any(pair.startswith("3.9.") for pair in run["managed"])
+
+
+def test_the_newest_ansible_has_passed_sanity():
+    assert RECORDED[-1]["sanity"][0] > 0
