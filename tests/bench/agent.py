@@ -10,12 +10,12 @@ the length that libvirt gives them. resctrl is a plain directory in memory, whic
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import pathlib
 import re
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,22 +26,26 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "lab"))
 
+import starting  # noqa: E402  # beside this file
 from places import TEST_DRIVER, test_driver  # noqa: E402
 from readers import LibvirtExporter  # noqa: E402
-from reading import PYTHON, tree  # noqa: E402  # beside this file
+from reading import tree  # noqa: E402  # beside this file
+from report import Costs  # noqa: E402
 from standins import Standins  # noqa: E402  # beside this folder
+from starting import ISOLATED, PYTHON  # noqa: E402
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-ENFORCE, METRICS, QUERY = "resctrl-mon enforce", "resctrl-mon metrics", "resctrl-mon status"
-LIST, STATS, SCRAPE = "virsh list", "virsh domstats --state", "libvirt exporter, a scrape"
-PYTHON_ALONE = "python3 -c pass"
+ENFORCE, METRICS = "resctrl-mon enforce", "resctrl-mon metrics"
+QUERY, STATISTICS = "resctrl-mon status", "resctrl-mon stats"
+LIST, SCRAPE = "virsh list", "libvirt exporter, a scrape"
+STATS, TOTAL = "virsh domstats --state", "virsh domstats --cpu-total"
 _LAUNCHER = """
 import sys
 sys.path.insert(0, {directory!r})
 import resctrl.kernel.mounts
-resctrl.kernel.mounts.REAL = "tmpfs"
+resctrl.kernel.mounts.REAL = {filesystem!r}
 from command.main import main
 status = main(sys.argv[1:])
 # The most memory that this program has had (proc(5))
@@ -85,8 +89,8 @@ class Crowd(Standins):
             (states / f"{domain.name}.xml").write_text(_status_file(domain.name, domain.uuid, domain.pid, domain.vcpus))
 
     def threads(self) -> dict[str, list[int]]:
-        """UUID -> the threads of the vCPUs."""
-        return {domain.uuid: list(domain.vcpus.values()) for domain in self._domains.values()}
+        """The group of each domain, and the threads of its vCPUs."""
+        return {f"kvmops-{domain.uuid}": list(domain.vcpus.values()) for domain in self._domains.values()}
 
 
 def _status_file(name: str, uuid: str, pid: int, vcpus: dict[int, int]) -> str:
@@ -102,74 +106,80 @@ def _status_file(name: str, uuid: str, pid: int, vcpus: dict[int, int]) -> str:
     )
 
 
-def _names(command: str) -> list[str]:
-    """What its cost is called, and where libvirtd works for it, its cost with that."""
-    return [command, f"{command}, with libvirtd's part"] if command in (LIST, STATS, SCRAPE) else [command]
+def take_turns(runs: Mapping[str, Callable[[], float]], libvirtd: int, turns: int) -> dict[str, list[float]]:
+    """Name -> milliseconds of CPU time, turn by turn; where libvirtd works for it, its cost with that, too."""
+    costs: dict[str, list[float]] = {}
+    for turn in range(turns + 1):
+        for name, work in runs.items():
+            before = cpu_time(libvirtd)
+            cpu = work()
+            # The first turn warms up
+            if turn:
+                costs.setdefault(name, []).append(cpu)
+            if turn and name in (LIST, STATS, TOTAL, SCRAPE):
+                costs.setdefault(f"{name}, with libvirtd's part", []).append(cpu + cpu_time(libvirtd) - before)
+    return costs
 
 
-class Cost(t.NamedTuple):
-    """What so many domains cost: name -> milliseconds of CPU time, turn by turn; the most memory of ours in MiB."""
+@dataclasses.dataclass(frozen=True)
+class Crowded(Costs):
+    """What so many domains cost: name -> milliseconds of CPU time, turn by turn; the most memory of ours in MiB.
 
-    domains: int
+    `start` is what resctrl-mon metrics does before it works.
+    """
+
     bytes_of_a_status_file: int
-    costs: dict[str, list[float]]
     memory: float
-
-    def ratios(self, name: str, base: str) -> list[float]:
-        """What one took as ratios to another in the same turn."""
-        return [one / other for one, other in zip(self.costs[name], self.costs[base], strict=True)]
+    start: starting.Start
 
 
-def measure(domains: int, turns: int) -> Cost:
+def measure(domains: int, turns: int) -> Crowded:
     """Run each command in turn on a host with so many domains, all of them monitored as is declared."""
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         directory = pathlib.Path(name)
-        crowd = stack.enter_context(Crowd(directory))
+        crowd = Crowd(directory)
+        stack.enter_context(crowd)
         crowd.own_etc()
         crowd.add_all(domains)
         crowd.path("/etc/kvmops-resctrl/policy.json").write_text('{"default": "enabled"}\n')
         threads = crowd.threads()
-        there = stack.enter_context(tree(list(threads), threads))
+        there = stack.enter_context(tree(threads))
         subprocess.run(crowd.argv(["mount", "--bind", str(there.root), str(there.root)]), check=True)
         libvirtd = stack.enter_context(test_driver(crowd))
-        launcher = [PYTHON, str(_install(directory)), "--resctrl-path", str(there.root)]
+        launcher = [*ISOLATED, str(install(directory, "tmpfs")), "--resctrl-path", str(there.root)]
         virsh = ["virsh", "--readonly", "--connect", TEST_DRIVER]
+        start = starting.look([*launcher[len(ISOLATED) :], "metrics"], ("resctrl", "command"), crowd.argv)
         commands = {
-            PYTHON_ALONE: [PYTHON, "-c", "pass"],
+            **start.floors(directory / "lib"),
             ENFORCE: [*launcher, "enforce", "--quiet"],
             METRICS: [*launcher, "metrics"],
             QUERY: [*launcher, "status"],
             LIST: [*virsh, "list"],
             STATS: [*virsh, "domstats", "--state"],
         }
-        runs = {name: functools.partial(_run, crowd.argv(argv)) for name, argv in commands.items()}
-        exporter = stack.enter_context(_exporter(directory, crowd))
-        if exporter:
-            runs[SCRAPE] = exporter
-        costs: dict[str, list[float]] = {name: [] for one in runs for name in _names(one)}
-        for turn in range(turns + 1):
-            for command, run in runs.items():
-                before = _cpu_time(libvirtd)
-                cpu = run()
-                both = cpu + _cpu_time(libvirtd) - before
-                for each, value in zip(_names(command), (cpu, both), strict=False):
-                    # The first turn warms up
-                    costs[each] += [value] if turn else []
+        runs: dict[str, Callable[[], float]]
+        runs = {name: functools.partial(run, crowd.argv(argv)) for name, argv in commands.items()}
+        scrape = stack.enter_context(exporter(directory, TEST_DRIVER, crowd.argv([])))
+        if scrape:
+            runs[SCRAPE] = scrape
+        costs = take_turns(runs, libvirtd, turns)
         memory = max(map(int, (directory / "memory").read_text().split())) / 1024
-        return Cost(domains, len(_status_file("vm0000", "0" * 36, 1, {0: 1, 1: 2})), costs, memory)
+        return Crowded(domains, costs, len(_status_file("vm0000", "0" * 36, 1, {0: 1, 1: 2})), memory, start)
 
 
-def _install(directory: pathlib.Path) -> pathlib.Path:
-    """The command as the role installs it, compiled, and what starts it."""
+def install(directory: pathlib.Path, filesystem: str = "resctrl") -> pathlib.Path:
+    """The command as the role installs it, compiled, and what starts it. It takes this filesystem for resctrl."""
     place = directory / "lib"
     shutil.copytree(ROOT / "plugins/module_utils/resctrl", place / "resctrl")
     shutil.copytree(ROOT / "roles/resctrl_monitor/files/command", place / "command")
+    # Whatever the environment says of it: as root Python does so at the first run
+    subprocess.run([PYTHON, "-m", "compileall", "-q", str(place)], check=True)
     launcher = directory / "launcher.py"
-    launcher.write_text(_LAUNCHER.format(directory=str(place), memory=str(directory / "memory")))
+    launcher.write_text(_LAUNCHER.format(directory=str(place), filesystem=filesystem, memory=str(directory / "memory")))
     return launcher
 
 
-def _run(command: list[str]) -> float:
+def run(command: Sequence[str]) -> float:
     """Milliseconds of CPU time. A command that fails, or has something to complain of, is not what is measured."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
@@ -180,31 +190,27 @@ def _run(command: list[str]) -> float:
 
 
 @contextlib.contextmanager
-def _exporter(directory: pathlib.Path, crowd: Crowd) -> Iterator[t.Callable[[], float] | None]:
-    """What scrapes libvirt's exporter and says what that cost it in milliseconds; None where it is not installed."""
+def exporter(directory: pathlib.Path, uri: str, around: Sequence[str]) -> Iterator[Callable[[], float] | None]:
+    """What scrapes libvirt's exporter and says what that cost it in milliseconds; None where it is not installed.
+
+    `around` is put before its command.
+    """
     if not shutil.which("prometheus-libvirt-exporter"):
         yield None
         return
-    with LibvirtExporter(directory / "exporter", TEST_DRIVER, crowd.argv([])) as daemon:
+    with LibvirtExporter(directory / "exporter", uri, around) as daemon:
         process = daemon.pid
 
         def scrape() -> float:
-            before = _cpu_time(process)
+            before = cpu_time(process)
             text = daemon.get("/metrics")
             if not re.search(r"^libvirt_domain_info_vcpus|^libvirt_domain_state", text, re.MULTILINE):
                 raise SystemExit(f"the exporter says nothing of domains: {text[:500]}")
-            return _cpu_time(process) - before
+            return cpu_time(process) - before
 
         yield scrape
 
 
-def _cpu_time(pid: int) -> float:
+def cpu_time(pid: int) -> float:
     """Milliseconds of CPU time that a process has had, to the nanosecond: its CPU clock (clock_getcpuclockid(3))."""
     return time.clock_gettime(~pid << 3 | 2) * 1000
-
-
-if __name__ == "__main__":
-    for number in map(int, sys.argv[2:]):
-        found = measure(number, int(sys.argv[1]))
-        for name, costs in found.costs.items():
-            print(number, name, round(statistics.median(costs), 1), "ms", round(found.memory, 1), "MiB")

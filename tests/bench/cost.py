@@ -184,7 +184,7 @@ def _commands(place: Place, before: pathlib.Path | None, kept: pathlib.Path) -> 
     where = f"uri={place.uri} resctrl_path={place.resctrl}"
     # The test driver knows no CPU time
     stats = "--cpu-total" if place.real else "--state"
-    sent = _Sent(place, kept)
+    sent = Sent(place, kept)
     commands: dict[str, Sequence[str]] = {
         PING: sent.module("ansible.builtin.ping"),
         VIRSH: sent.module("ansible.builtin.command", f"virsh --connect {place.uri} domstats {stats}"),
@@ -204,7 +204,7 @@ def _commands(place: Place, before: pathlib.Path | None, kept: pathlib.Path) -> 
     return commands
 
 
-class _Sent:
+class Sent:
     """Makes the command lines by which Ansible runs modules at a place. `kept` is for what it sends."""
 
     def __init__(self, place: Place, kept: pathlib.Path) -> None:

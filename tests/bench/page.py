@@ -11,7 +11,6 @@ import pathlib
 import platform
 import shlex
 import shutil
-import statistics
 import string
 import subprocess
 import sys
@@ -24,15 +23,22 @@ sys.path.insert(0, str(HERE.parent / "lab"))
 
 import agent  # noqa: E402  # beside this file
 import cost  # noqa: E402
+import enabling  # noqa: E402
+import intel  # noqa: E402
 import reading  # noqa: E402
+import real  # noqa: E402
 import recorded  # noqa: E402
 from places import standins  # noqa: E402
+from report import Costs, growth, ratios_of, reached, rows, spread, table, verdict  # noqa: E402
+from starting import ALONE, IMPORTS, PYTHON, PYTHONS  # noqa: E402
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PAGE = ROOT / "docs/performance.md"
 _TEMPLATE = HERE / "performance.md.in"
+_PACKAGES = ("golang-github-intel-goresctrl-dev", "intel-cmt-cat", "libvirt-daemon", "prometheus-libvirt-exporter")
+_MILLISECONDS = ("domains", "command", "milliseconds")
 
 
 def main() -> None:
@@ -41,31 +47,40 @@ def main() -> None:
     add = parser.add_argument
     add("--turns", type=int, default=11, help="in which all take their turn (%(default)s)")
     add("--groups", type=int, nargs="*", default=(10, 100, 1000), help="that are read (10 100 1000)")
+    add("--enabled", type=int, nargs="*", default=(10, 100), help="domains that are enabled (10 100)")
     add("--domains", type=int, nargs="*", default=(20, 200, 500, 1000), help="of a host (20 200 500 1000)")
+    add("--real", type=int, nargs="*", default=(5, 20), help="real domains (5 20)")
     add("--modules", type=int, nargs="*", default=(1, 100, 500), help="domains of which modules are asked (1 100 500)")
     add("--output", type=pathlib.Path, default=PAGE, help="the page (docs/performance.md)")
     options = parser.parse_args()
+    for name in [name for name in os.environ if name.startswith("PYTHON")]:
+        # No host has what tests set there, such as PYTHONDONTWRITEBYTECODE
+        del os.environ[name]
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as directory:
         readers = reading.Readers(pathlib.Path(directory))
         readings = [reading.measure(groups, options.turns, readers) for groups in options.groups]
+    first = [enabling.measure(domains, options.turns) for domains in options.enabled]
     crowds = [agent.measure(domains, options.turns) for domains in options.domains]
+    reals = real.measure(options.real, options.turns)
     modules = [_modules(domains, options.turns) for domains in options.modules]
-    text = string.Template(_TEMPLATE.read_text()).substitute(
-        command=shlex.join(["make", "bench"] if len(sys.argv) == 1 else ["tests/bench/run", *sys.argv[1:]]),
-        machine=_machine(),
-        turns=options.turns,
-        reading=_table(("groups", "reader", "microseconds for each value", "to the C loop"), _of_readings(readings)),
-        growth=_growth(readings),
-        system_calls=", ".join(f"{one.system_calls:.2f} of {one.groups} groups" for one in readings),
-        crowds=_table(("domains", "command", "milliseconds", "to `virsh list`", "to the scrape"), _of_crowds(crowds)),
-        crowds_growth=_growth_of_crowds(crowds),
-        memory=", ".join(f"{one.memory:.1f} MiB with {one.domains}" for one in crowds),
-        status_file=f"{crowds[0].bytes_of_a_status_file / 1024:.0f}" if crowds else "-",
-        modules=_table(("domains", "module", "milliseconds", "own part, to ping"), _of_modules(modules)),
-        missing=_missing(readers.has_go),
-        **recorded.sections(),
+    options.output.write_text(
+        string.Template(_TEMPLATE.read_text()).substitute(
+            command=shlex.join(["make", "bench"] if len(sys.argv) == 1 else ["tests/bench/run", *sys.argv[1:]]),
+            machine=_machine(load),
+            turns=options.turns,
+            missing=_missing(readers.has_go, reals),
+            **_of_readings(readings),
+            **_of_enabling(first),
+            **_of_crowds(crowds),
+            **_of_reals(reals),
+            **recorded.sections(),
+            modules=table(("domains", "module", "milliseconds", "own part, to ping"), _of_modules(modules)),
+            modules_aim=verdict(
+                ((one.place.partition(" ")[0], one.ratios("resctrl_mon", cost.PING)) for one in modules), cost.BUDGET
+            ),
+        )
     )
-    options.output.write_text(text)
 
 
 def _modules(domains: int, turns: int) -> cost.Measured:
@@ -73,75 +88,99 @@ def _modules(domains: int, turns: int) -> cost.Measured:
         return cost.measure(place, None, turns)
 
 
-def _machine() -> str:
+def _machine(load: float) -> str:
     lines = pathlib.Path("/proc/cpuinfo").read_text().split("\n")
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-    python = subprocess.run([reading.PYTHON, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    python = subprocess.run([PYTHON, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     return (
         f"{os.cpu_count()} CPUs of a virtual machine ({model}), Linux {platform.release()}, {python}, "
-        f"load average {os.getloadavg()[0]:.1f} at the end"
+        f"load average {load:.1f} at the beginning. Debian's packages: {', '.join(_versions())}"
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+def _versions() -> list[str]:
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}\\n", *_PACKAGES]
+    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.split("\n")[:-1]
 
 
-def _spread(values: Sequence[float], digits: int = 2) -> str:
-    """The median, and the middle half."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def _of_readings(readings: Iterable[reading.Reading]) -> Iterable[list[str]]:
-    for one in readings:
-        for name, costs in one.costs.items():
-            yield [str(one.groups), name, _spread(costs), _spread(one.ratios(name, reading.LOOP))]
-
-
-def _growth(readings: Sequence[reading.Reading]) -> str:
-    """What reading a hundred times as many groups takes."""
+def _of_readings(readings: Sequence[reading.Reading]) -> dict[str, str]:
+    head = ("groups", "reader", "microseconds a value", "to the C loop", "to pqos", "system calls a value")
     first, last = readings[0], readings[-1]
-    each = {name: statistics.median(last.costs[name]) / statistics.median(first.costs[name]) for name in first.costs}
-    words = ", ".join(f"{name} {ratio:.2f}" for name, ratio in each.items())
-    return f"From {first.groups} to {last.groups} groups a value takes so many times as long: {words}."
-
-
-def _growth_of_crowds(crowds: Sequence[agent.Cost]) -> str:
-    """What each further domain costs."""
-    first, last = crowds[0], crowds[-1]
-    domains = last.domains - first.domains
-    each = {
-        name: (statistics.median(last.costs[name]) - statistics.median(first.costs[name])) / max(domains, 1)
-        for name in first.costs
-        if name != agent.PYTHON_ALONE
+    growths = ", ".join(f"{name} {last.median(name) / first.median(name):.2f}" for name in first.costs)
+    return {
+        "reading": table(head, rows(readings, 2, reading.LOOP, reading.PQOS)),
+        "reading_growth": f"From {first.number} to {last.number} groups a value takes so many times as long: {growths}",
+        "reading_aim": reached(readings, reading.LIBRARY, reading.LOOP, 1.6),
+        "reading_floor": ratios_of(readings, reading.PYTHON_LOOP, reading.LOOP),
     }
-    words = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in each.items())
-    return f"From {first.domains} to {last.domains} domains, each costs so many milliseconds more: {words}."
 
 
-def _of_crowds(crowds: Iterable[agent.Cost]) -> Iterable[list[str]]:
-    for one in crowds:
-        for name, costs in one.costs.items():
-            scrape = _spread(one.ratios(name, agent.SCRAPE)) if agent.SCRAPE in one.costs else "-"
-            yield [str(one.domains), name, _spread(costs, 0), _spread(one.ratios(name, agent.LIST)), scrape]
+def _of_enabling(measured: Sequence[enabling.Enabling]) -> dict[str, str]:
+    firsts = [enabling.LOOP, enabling.ENFORCE, enabling.MODULE]
+    agains = [enabling.LIST, enabling.PING, enabling.AGAIN, enabling.MODULE_AGAIN]
+    jobs = [reading.PQOS, reading.BINDING, enabling.JOB]
+
+    def of(names: Sequence[str], base: str, to: str) -> str:
+        return table((*_MILLISECONDS, to, "operations on resctrl"), rows(measured, 0, base, names=names))
+
+    return {
+        "enabling": of(firsts, enabling.LOOP, "to the shell loop"),
+        "enabling_aim": reached(measured, enabling.ENFORCE, enabling.LOOP, 1.5),
+        "enabling_growth": growth(measured, firsts),
+        "again": of(agains, enabling.LIST, "to virsh list"),
+        "again_aim": reached(measured, enabling.AGAIN, enabling.LIST, 1),
+        "again_module_aim": reached(measured, enabling.MODULE_AGAIN, enabling.LIST, 1),
+        "jobs": of(jobs, reading.PQOS, "to pqos"),
+        "jobs_growth": growth(measured, [name for name in jobs if name in measured[0].costs]),
+    }
+
+
+def _of_crowds(crowds: Sequence[agent.Crowded]) -> dict[str, str]:
+    start = crowds[0].start
+    names = [name for name in crowds[0].costs if name not in (ALONE, PYTHONS, IMPORTS)]
+    return {
+        "crowds": table((*_MILLISECONDS, "to virsh list", "to the scrape"), rows(crowds, 0, agent.LIST, agent.SCRAPE)),
+        "crowds_growth": growth(crowds, names),
+        "crowds_aim": reached(crowds, agent.ENFORCE, agent.LIST, 1),
+        "crowds_scrape": reached(crowds, agent.METRICS, agent.SCRAPE, 1),
+        "memory": ", ".join(f"{one.memory:.1f} MiB with {one.number}" for one in crowds),
+        "status_file": f"{crowds[0].bytes_of_a_status_file / 1024:.0f}",
+        "crowds_floor": ratios_of(crowds, PYTHONS, agent.LIST),
+        "own": str(len(start.own)),
+        "others": str(len(start.others)),
+        "calls": "; ".join(f"{one.start.calls[0]} with {one.number} domains" for one in crowds),
+        "calls_of_python": str(start.calls[1]),
+    }
+
+
+def _of_reals(measured: Sequence[Costs]) -> dict[str, str]:
+    total, scrape = (f"{name}, with libvirtd's part" for name in (agent.TOTAL, agent.SCRAPE))
+    return {
+        "reals": table(
+            (*_MILLISECONDS, "to virsh, with libvirtd's part", "to the scrape, with libvirtd's part"),
+            rows(measured, 0, total, scrape),
+        ),
+        "reals_virsh": reached(measured, agent.STATISTICS, total, 1),
+        "reals_scrape": reached(measured, agent.METRICS, scrape, 1),
+    }
 
 
 def _of_modules(modules: Iterable[cost.Measured]) -> Iterable[list[str]]:
     for one in modules:
         for name in (cost.PING, cost.VIRSH, cost.VIRT, *cost.FILES):
             domains = one.place.partition(" ")[0]
-            yield [domains, name, _spread([c.cpu for c in one.costs[name]], 0), _spread(one.ratios(name, cost.PING))]
+            yield [domains, name, spread([c.cpu for c in one.costs[name]], 0), spread(one.ratios(name, cost.PING))]
 
 
-def _missing(has_go: bool) -> str:
+def _missing(has_go: bool, reals: Sequence[object]) -> str:
     """Peers that were not measured, and why."""
-    found = []
-    if not has_go:
-        found.append("goresctrl's reader: Debian's package of it, or its go, is not installed.")
-    if not shutil.which("prometheus-libvirt-exporter"):
-        found.append("prometheus-libvirt-exporter is not installed.")
-    return "".join(f"- {one}\n" for one in found)
+    missing = {
+        "goresctrl's reader: Debian's package of it, or its go, is not installed.": not has_go,
+        "pqos and its binding: Debian's package intel-cmt-cat is not installed.": not intel.HAS_PQOS,
+        "prometheus-libvirt-exporter is not installed.": not shutil.which("prometheus-libvirt-exporter"),
+        "Real domains: there is no /dev/kvm.": not reals,
+    }
+    return "".join(f"- {why}\n" for why, so in missing.items() if so)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
     from emulator.faults import Operation
 
 RESCTRL = pathlib.Path("/sys/fs/resctrl")
+_NAMES = (str(RESCTRL), "mon_data/", "cpu_resctrl_groups")
 _SERVER = pathlib.Path(__file__).with_name("module_server.py")
 
 
@@ -106,10 +107,13 @@ class Modules:
         self._seen = self._trace.stat().st_size
 
     def calls(self) -> list[str]:
-        """The system calls of the last run that named something in resctrl or a thread's groups."""
+        """The system calls of the last run that named something in resctrl or a thread's groups.
+
+        Counters are named relative to the root of resctrl.
+        """
         with self._trace.open(encoding="utf-8") as file:
             file.seek(self._seen)
-            return [line for line in file if str(RESCTRL) in line or "cpu_resctrl_groups" in line]
+            return [line for line in file if any(name in line for name in _NAMES)]
 
 
 class KernelResctrl(ResctrlHost):
