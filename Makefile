@@ -64,9 +64,9 @@ test-ansible: deps  ## Sanity, modules and playbooks on each ansible-core; all, 
 test-installed: deps  ## The built archive in a clean environment: first steps, upgrade, removal (root)
 	@python -m pytest --quiet tests/installed
 
-compatibility: test-ansible  ## The same, and write what came of it into docs/compatibility.md (root)
+compatibility: test-ansible  ## The same, and write what came of it into docs/docsite/rst/compatibility.rst (root)
 	@tests/compatibility/table.py record
-	@tests/compatibility/table.py >docs/compatibility.md
+	@tests/compatibility/table.py >docs/docsite/rst/compatibility.rst
 
 checklist: deps  ## Tick the requirements of the Ansible community package
 	@tests/ci/checklist.py
@@ -84,7 +84,7 @@ docsite: deps  ## Build the documentation site into .work/docsite/html; a warnin
 	@tests/ci/docsite.sh
 
 # The longest first: with -j2 the others run beside them
-test: integration-domains integration-modules molecule unit sanity lint conformance integration docsite  ## All tests of this machine's kernel and release
+test: integration-domains integration-modules integration-documentation molecule unit sanity lint conformance integration docsite  ## All tests of this machine's kernel and release
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run

@@ -40,9 +40,15 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Measure for two seconds
+  kvmops.resctrl.resctrl_stats:
+    interval: 2
+
 - name: Show who moves most data
   ansible.builtin.debug:
     msg: "{{ ranked | kvmops.resctrl.columns(['host', 'domain', 'llc_occupancy'], bytes=['llc_occupancy']) }}"
+  vars:
+    ranked: "{{ {inventory_hostname: ansible_facts['resctrl_stats']} | kvmops.resctrl.rank }}"
 """
 
 RETURN = r"""

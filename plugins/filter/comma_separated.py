@@ -22,6 +22,10 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Measure for two seconds
+  kvmops.resctrl.resctrl_stats:
+    interval: 2
+
 - name: Keep what each domain of this host moves
   ansible.builtin.copy:
     content: "{{ stats | kvmops.resctrl.rank | kvmops.resctrl.comma_separated }}"

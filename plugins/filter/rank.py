@@ -30,6 +30,10 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Measure for two seconds
+  kvmops.resctrl.resctrl_stats:
+    interval: 2
+
 - name: Name the three domains of this host that move most data
   ansible.builtin.debug:
     msg: "{{ (stats | kvmops.resctrl.rank)[:3] | map(attribute='domain') }}"

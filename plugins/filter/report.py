@@ -31,6 +31,11 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Measure for ten seconds, and find out what stands out
+  kvmops.resctrl.resctrl_stats:
+    interval: 10
+    analysis: true
+
 - name: Write what stands out on this host
   ansible.builtin.copy:
     content: "{{ {inventory_hostname: ansible_facts['resctrl_stats']} | kvmops.resctrl.report }}"

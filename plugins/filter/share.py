@@ -21,6 +21,11 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Measure for two seconds, and find out who has which share
+  kvmops.resctrl.resctrl_stats:
+    interval: 2
+    analysis: true
+
 - name: Name the domains that hold more of a cache than their share of the vCPUs
   ansible.builtin.debug:
     msg: "{{ shares | selectattr('share') | selectattr('share', 'gt', 0.5) | map(attribute='domain') }}"

@@ -35,10 +35,16 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Ask each host how its domains stand
+  kvmops.resctrl.resctrl_info:
+  register: monitoring
+
 - name: Show the state of each host
   ansible.builtin.debug:
     msg: "{{ dict(ansible_play_hosts_all | zip(results)) | kvmops.resctrl.summary }}"
   run_once: true
+  vars:
+    results: "{{ ansible_play_hosts_all | map('extract', hostvars, 'monitoring') }}"
 """
 
 RETURN = r"""

@@ -23,7 +23,13 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Install two files
+- name: Make a directory for two files
+  ansible.builtin.file:
+    path: /usr/local/lib/example
+    state: directory
+    mode: "0755"
+
+- name: Install them
   ansible.builtin.unarchive:
     src: "{{ lookup('kvmops.resctrl.archive', {'a.py': '/srv/a.py', 'b/c.py': '/srv/c.py'}) }}"
     dest: /usr/local/lib/example

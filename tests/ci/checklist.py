@@ -22,6 +22,7 @@ import typing as t
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+_VERSIONS = "docs/docsite/rst/versions.rst"
 # What Ansible knows below plugins/, and what collections may share there
 _PLUGINS = {
     *("action", "become", "cache", "callback", "cliconf", "connection", "doc_fragments", "filter", "httpapi"),
@@ -34,7 +35,7 @@ _RELEASE = re.compile(r"[1-9][0-9]*\.[0-9]+\.[0-9]+")
 WAIVED = {
     "a module that returns facts is called _facts": "resctrl_stats has the name of the proposal to libvirt; "
     "resctrl_facts leads to it",
-    "private module utilities begin with an underscore": "docs/versions.md says that the library is private: its names "
+    "private module utilities begin with an underscore": "versions.rst says that the library is private: its names "
     "are those of the directory on managed hosts, and of the tests",
 }
 
@@ -87,7 +88,7 @@ def _files() -> t.Iterator[tuple[str, bool]]:
     yield "README says which versions of Ansible it was tested with", "ansible-core" in readme
     yield "README leads to the issue tracker", _yaml("galaxy.yml")["issues"] in readme
     yield "the licence is the GPL's text", "GNU GENERAL PUBLIC LICENSE" in _read("COPYING")
-    yield "there is a policy of upgrades and deprecation", "## Deprecation" in _read("docs/versions.md")
+    yield "there is a policy of upgrades and deprecation", "\nDeprecation\n---" in _read(_VERSIONS)
     yield "every role has a README", all((path / "README.md").is_file() for path in ROOT.glob("roles/*"))
     yield (
         "every role has an argument specification",
@@ -194,7 +195,7 @@ def _plugins() -> t.Iterator[tuple[str, bool]]:
         "private module utilities begin with an underscore",
         all(path.name.startswith("_") for path in ROOT.glob("plugins/module_utils/*")),
     )
-    yield "private module utilities are said to be so", "`plugins/module_utils/resctrl`" in _read("docs/versions.md")
+    yield "private module utilities are said to be so", "``plugins/module_utils/resctrl``" in _read(_VERSIONS)
     yield "no sanity test is switched off", not list(ROOT.glob("tests/sanity/ignore*.txt"))
 
 

@@ -24,8 +24,14 @@ shell_scripts() {
         xargs --null shellcheck
 }
 
+# The fragments of the next version, and what has been released.
+changelog() {
+    antsibull-changelog lint
+    antsibull-changelog lint-changelog-yaml --strict changelogs/changelog.yaml
+}
+
 collection_docs() {
-    antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
+    antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all --check-extra-docs-refs .
 }
 
 import_check() {
@@ -42,6 +48,19 @@ execution_environment() {
     grep --quiet '^python: ' <<<"$needs"
 }
 
+# Its form, and its lines of shell; what stands for a value of the forge is a word.
+workflow() {
+    check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+    python - .github/workflows/*.yml <<'PYTHON' | shellcheck --shell=bash -
+import re, sys, yaml
+for path in sys.argv[1:]:
+    with open(path, encoding="utf-8") as file:
+        jobs = yaml.safe_load(file)["jobs"]
+    for step in [step for job in jobs.values() for step in job["steps"] if "run" in step]:
+        print("(", re.sub(r"\$\{\{.*?\}\}", "value", step["run"]), ")", sep="\n")
+PYTHON
+}
+
 step "ruff" ruff check --no-cache
 type_checks
 step "shellcheck" shell_scripts
@@ -49,10 +68,10 @@ step "man page" man_page
 step "yamllint" yamllint --strict .
 step "ansible-lint" ansible-lint --nocolor
 step "licence heads" reuse lint
-step "changelog" antsibull-changelog lint
+step "changelog" changelog
 step "collection docs" collection_docs
 step "build and import" import_check
 step "execution environment" execution_environment
-step "workflow" check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+step "workflow" workflow
 step "checklist" tests/ci/checklist.py
 finish

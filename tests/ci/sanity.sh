@@ -36,12 +36,20 @@ sanity() {
     fi
 }
 
-# core LABEL VENV
+# core LABEL VENV: what came of it is left for tests/compatibility/table.py: the version, how many tests have passed
+# (0 if one failed) and the day.
 core() {
-    local version
+    local version tests=0 before=$failed
     version=$("$2/bin/python" -c 'import ansible.release; print(ansible.release.__version__)')
     provide_pip "$2"
+    failed=0
     step "sanity, ansible-core $version" sanity "$work/sanity/$1" "$2"
+    if ((failed == 0)); then
+        tests=$(grep --count '^Running sanity test' "$work/sanity/$1/output")
+        failed=$before
+    fi
+    mkdir -p "$work/compatibility"
+    echo "$version $tests $(date --iso-8601)" >"$work/compatibility/$1-sanity"
 }
 
 if (($# == 0)); then

@@ -2,10 +2,10 @@
 # Copyright (c) 2026 the kvmops.resctrl authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""table.py record: keeps what tests/compatibility/run has left in .work/compatibility as recorded.json. What is
-recorded of an ansible-core is replaced by what was run on it, and nothing else.
+"""table.py record: keeps what tests/compatibility/run and tests/ci/sanity.sh have left in .work/compatibility as
+recorded.json. What is recorded of an ansible-core is replaced by what was run on it, and nothing else.
 
-table.py: prints docs/compatibility.md by what is recorded.
+table.py: prints docs/docsite/rst/compatibility.rst by what is recorded.
 """
 
 from __future__ import annotations
@@ -21,55 +21,69 @@ HERE = pathlib.Path(__file__).resolve().parent
 RECORDED = HERE / "recorded.json"
 RESULTS = HERE.parents[1] / ".work" / "compatibility"
 
-# {"core": "2.16.19", "day": "2026-11-27", "sanity": tests, 0 if any failed, None if not run,
+# {"core": "2.16.19", "day": "2026-11-27", "sanity": [tests, 0 if any failed; day] or None if not run,
 #  "modules": [passed, not passed], "controllers": {"3.10.13": whether all passed},
 #  "managed": {"3.8.18 11.10.0": whether all passed, of a Python and its libvirt-python}}
 Run = dict[str, t.Any]
 
 _PAGE = """\
-<!-- Copyright (c) 2026 the kvmops.resctrl authors -->
-<!-- GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt) -->
-<!-- SPDX-License-Identifier: GPL-3.0-or-later -->
-<!-- Made by tests/compatibility/table.py: do not edit -->
+..
+  Copyright (c) 2026 the kvmops.resctrl authors
+  GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+  SPDX-License-Identifier: GPL-3.0-or-later
 
-# Compatibility
+.. Made by tests/compatibility/table.py: do not edit
 
-The collection runs on ansible-core 2.16 and newer. Managed hosts need Python 3.8 or newer, as far as the ansible-core
-that you use supports it. [What a version promises](versions.md) says how long that stays so.
+.. _ansible_collections.kvmops.resctrl.docsite.compatibility:
 
-The tables are made from runs of `make compatibility`. ✓: all tests passed, and how many; ✗: one or more did not. A cell
-is empty where that ansible-core does not support that Python.
+What was tried together
+=======================
 
-## ansible-core and the controller's Python
+The collection runs on ansible-core 2.16 and newer. Managed hosts need Python 3.8 or newer, as far
+as the ansible-core that you use supports it. :ref:`What a version promises
+<ansible_collections.kvmops.resctrl.docsite.versions>` says how long that stays so.
 
-| ansible-core | run on | sanity tests | tests of the modules | playbooks, from the controller's Python |
-| --- | --- | --- | --- | --- |
+The tables are made from runs of ``make compatibility``. ✓: all tests passed, and how many;
+✗: one or more did not. A cell is empty where that ansible-core does not support that Python.
+
+ansible-core and the controller's Python
+----------------------------------------
+
 {cores}
+The managed host's Python
+-------------------------
 
-## The managed host's Python
+Every module, a filter and the playbook ``report``, from each controller above:
 
-Every module, a filter and the playbook `report`, from each controller above:
-
-| Python | libvirt-python | {versions} |
-| --- | --- | {rules} |
 {pythons}
+Python {own} with libvirt-python {library} is the distribution's; the others have a libvirt-python
+of PyPI. The library and the agent's command are also tested alone on each of these Pythons
+(``make unit``).
 
-Python {own} with libvirt-python {library} is the distribution's; the others have a libvirt-python of PyPI. The library
-and the agent's command are also tested alone on each of these Pythons (`make unit`).
+libvirt, QEMU, systemd and the kernel
+-------------------------------------
 
-## libvirt, QEMU, systemd and the kernel
-
-| what | versions | tested by |
-| --- | --- | --- |
-| libvirt, QEMU, systemd | Debian 12: 9.0, 7.2, 252 | `make integration molecule` |
-| | Debian 13 and sid: as `tests/lab/lab root trixie` and `sid` print them | `make test-releases` |
-| the kernel's resctrl | Linux 6.1, 6.12 and 7.3 in guests: [rule by rule](conformance.md) | `make test-kernel` |
-| the installed archive: first steps, upgrade, removal | Debian 12, and 13 with `KVMOPS_LAB_RELEASE=trixie` | \
-`make test-installed` |
-
-The hosts of these tests have an emulator of resctrl, and the guests have a processor whose RDT registers are a model.
-Values were never read from RDT hardware by these tests.
+{others}
+The hosts of these tests have an emulator of resctrl, and the guests have a processor whose RDT
+registers are a model. Values were never read from RDT hardware by these tests.
 """
+
+_OTHERS = (
+    ("what", "versions", "tested by"),
+    ("libvirt, QEMU, systemd", "Debian 12: 9.0, 7.2, 252", "``make integration molecule``"),
+    ("", "Debian 13 and sid: as ``tests/lab/lab root trixie`` and ``sid`` print them", "``make test-releases``"),
+    (
+        "the kernel's resctrl",
+        "Linux 6.1, 6.12 and 7.3 in guests: `rule by rule\n"
+        "<https://github.com/kvmops/ansible-collection-resctrl/blob/main/docs/conformance.md>`__",
+        "``make test-kernel``",
+    ),
+    (
+        "the installed archive: first steps, upgrade, removal",
+        "Debian 12, and 13 with ``KVMOPS_LAB_RELEASE=trixie``",
+        "``make test-installed``",
+    ),
+)
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -92,11 +106,10 @@ def _run(label: str) -> Run:
     """What was run on the ansible-core that tests/compatibility/run calls `label`."""
     modules = _suite(RESULTS / f"{label}-modules.xml")
     failed = _not_passed(modules)
-    sanity = RESULTS / f"{label}-sanity"
     run: Run = {
         "core": "",
         "day": modules.get("timestamp", "")[:10],
-        "sanity": int(sanity.read_text()) if sanity.exists() else None,
+        "sanity": None,
         "modules": [int(modules.get("tests", "0")) - failed, failed],
         "controllers": {},
         "managed": {},
@@ -123,7 +136,12 @@ def record() -> None:
     """Replace what is recorded of each ansible-core that was run."""
     runs = [_run(path.name.removesuffix("-modules.xml")) for path in sorted(RESULTS.glob("*-modules.xml"))]
     kept = [one for one in _recorded() if _minor(one["core"]) not in {_minor(run["core"]) for run in runs}]
-    text = json.dumps(sorted(kept + runs, key=lambda one: _numbers(one["core"])), indent=1, sort_keys=True)
+    every = {one["core"]: one for one in sorted(kept + runs, key=lambda one: _numbers(one["core"]))}
+    for path in RESULTS.glob("*-sanity"):
+        core, tests, day = path.read_text().split()
+        if core in every:
+            every[core]["sanity"] = [int(tests), day]
+    text = json.dumps(list(every.values()), indent=1, sort_keys=True)
     RECORDED.write_text(f"{text}\n", encoding="utf-8")
 
 
@@ -135,29 +153,42 @@ def _mark(passed: bool) -> str:
     return "✓" if passed else "✗"
 
 
-def _core_row(run: Run) -> str:
+def _table(rows: t.Iterable[t.Sequence[str]]) -> str:
+    """A table in reStructuredText; the first row is its head."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        for place, cell in enumerate(row):
+            mark = "   * -" if place == 0 else "     -"
+            lines.append(f"{mark} {cell}".rstrip().replace("\n", "\n       "))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _core_row(run: Run) -> tuple[str, ...]:
     passed, failed = run["modules"]
-    sanity = "not run" if run["sanity"] is None else f"✓ {run['sanity']}" if run["sanity"] else "✗"
+    tests, day = run["sanity"] or (None, run["day"])
+    sanity = "not run" if tests is None else f"✓ {tests}" if tests else "✗"
+    if day != run["day"]:
+        sanity += f", on {day}"
     modules = f"✗ {failed} of {passed + failed}" if failed else f"✓ {passed}"
     controllers = ", ".join(f"{_mark(well)} {python}" for python, well in run["controllers"].items())
-    return f"| {run['core']} | {run['day']} | {sanity} | {modules} | {controllers} |"
+    return run["core"], run["day"], sanity, modules, controllers
 
 
 def page() -> str:
-    """docs/compatibility.md."""
+    """docs/docsite/rst/compatibility.rst."""
     runs = _recorded()
     pairs = sorted({pair for run in runs for pair in run["managed"]}, key=_numbers)
-    rows = []
+    rows = [("Python", "libvirt-python", *(f"ansible-core {run['core']}" for run in runs))]
     for pair in pairs:
         marks = (_mark(run["managed"][pair]) if pair in run["managed"] else "" for run in runs)
-        rows.append(f"| {' | '.join(pair.split())} | {' | '.join(marks)} |")
+        rows.append((*pair.split(), *marks))
     # The distribution's is older than any that is pinned
     own, library = min((pair.split() for pair in pairs), key=lambda pair: _numbers(pair[1]))
+    head = ("ansible-core", "run on", "sanity tests", "tests of the modules", "playbooks, from the controller's Python")
     return _PAGE.format(
-        cores="\n".join(map(_core_row, runs)),
-        versions=" | ".join(f"ansible-core {run['core']}" for run in runs),
-        rules=" | ".join("---" for _run in runs),
-        pythons="\n".join(rows),
+        cores=_table([head, *map(_core_row, runs)]),
+        pythons=_table(rows),
+        others=_table(_OTHERS),
         own=own,
         library=library,
     )

@@ -47,6 +47,7 @@ def page(pages: pathlib.Path) -> str:
     guides: dict[str, Any] = yaml.safe_load((ROOT / "docs/docsite/extra-docs.yml").read_text(encoding="utf-8"))
     for section in guides["sections"]:
         parts.append(_contents(section["title"], [f"docsite/{name}" for name in section["toctree"]]))
+    parts.append(_contents("What has changed", ["Releases <changelog>"]))
     for kind in _REFERENCE:
         names = sorted(path.stem for path in pages.glob(f"*_{kind}.rst"))
         parts.append(

@@ -5,19 +5,15 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import pathlib
-import re
 import shlex
 import subprocess
 import sys
 
-import examples
 import pytest
-import yaml
-from modules import ROOT, collections_path
+from modules import collections_path
 
 DOMAINS = ["vm3"]
 
@@ -161,51 +157,3 @@ def test_playbook(hv, ansible):
     (recap,) = (line.split() for line in done.stdout.splitlines() if line.startswith("hv  "))
     assert {"ok=8", "changed=2", "failed=0", "unreachable=0"} <= set(recap)
     assert hv.groups() == {}
-
-
-# -- the documentation -------------------------------------------------------------------------------------------------
-
-
-COMMANDS = ("README.md", "docs/docsite/rst/quickstart.rst", "docs/docsite/rst/playbooks.rst")
-
-
-def commands_of(page):
-    """Ansible's command lines in a page, for the host of these tests.
-
-    What prepares a host is molecule's to try, and what looks closer has tests of its own.
-    """
-    lines = [line.partition("  #")[0].strip() for line in (ROOT / page).read_text().splitlines()]
-    found = [line for line in lines if line.startswith(("ansible -i", "ansible-playbook -i"))]
-    found = [line for line in found if not re.search(r"resctrl\.(prepare|investigate)\b", line)]
-    assert found
-    return [re.sub("-i (hosts.yml|INVENTORY) ", "", line) for line in found]
-
-
-@pytest.mark.parametrize("line", [line for page in COMMANDS for line in commands_of(page)])
-def test_a_command_of_the_documentation_works_as_written(hv, ansible, line):
-    assert hv.query("vm3")["active"]
-    done = ansible(line)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_playbook_of_the_quick_start_works_as_written(hv, ansible, tmp_path):
-    (playbook,) = (block for block in examples.blocks("quickstart", "yaml+jinja") if "hosts: hv\n" in block)
-    (tmp_path / "quickstart.yml").write_text(playbook)
-    done = ansible(f"ansible-playbook {tmp_path}/quickstart.yml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"vm3 +[0-9.]+[BKMG]", done.stdout)
-    assert hv.ours("vm3") in hv.groups()
-
-
-@pytest.mark.parametrize("module", ["resctrl_mon", "resctrl_stats", "resctrl_info"])
-def test_the_examples_of_a_module_work_as_written(hv, ansible, tmp_path, module):
-    source = ast.parse((ROOT / f"plugins/modules/{module}.py").read_text())
-    assignments = (node for node in source.body if isinstance(node, ast.Assign))
-    texts = {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assignments}
-    hv.enable("vm3")
-    for name in re.findall("[0-9a-f]{8}-[0-9a-f-]{27}", texts["EXAMPLES"]):
-        hv.start("by-uuid", uuid=name)
-    play = {"name": "Examples", "hosts": "hv", "gather_facts": False, "tasks": yaml.safe_load(texts["EXAMPLES"])}
-    (tmp_path / "examples.yml").write_text(yaml.safe_dump([play]))
-    done = ansible(f"ansible-playbook {tmp_path}/examples.yml")
-    assert done.returncode == 0, done.stdout + done.stderr

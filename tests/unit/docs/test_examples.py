@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The examples of the documentation are such that Ansible and the commands understand them.
 
-tests/integration/domains/test_ansible.py runs those of README, of the quick start and of the playbooks.
+That takes seconds. tests/integration/documentation executes them all.
 """
 
 from __future__ import annotations
