@@ -77,7 +77,9 @@ def main() -> None:
             **recorded.sections(),
             modules=table(("domains", "module", "milliseconds", "own part, to ping"), _of_modules(modules)),
             modules_aim=verdict(
-                ((one.place.partition(" ")[0], one.ratios("resctrl_mon", cost.PING)) for one in modules), cost.BUDGET
+                (number, one.ratios("resctrl_mon", cost.PING), cost.BUDGETS[number])
+                for number, one in zip(options.modules, modules, strict=True)
+                if number in cost.BUDGETS
             ),
         )
     )

@@ -56,14 +56,16 @@ def rows(measured: Iterable[Costs], digits: int, *bases: str, names: Sequence[st
 def reached(measured: Iterable[Costs], name: str, base: str, aim: float) -> str:
     """With how many groups or domains a program costs no more than so many times what another does."""
     ratios = {one.number: one.ratios(name, base) for one in measured if name in one.costs and base in one.costs}
-    return verdict(ratios.items(), aim) if ratios else "it was not measured"
+    return verdict((number, of, aim) for number, of in ratios.items()) if ratios else "it was not measured"
 
 
-def verdict(ratios: Iterable[tuple[object, Sequence[float]]], aim: float) -> str:
-    """With what the median is no more than an aim."""
-    medians = {number: statistics.median(of) for number, of in ratios}
-    words = {number: "reached" if median <= aim else "not reached" for number, median in medians.items()}
-    return ", ".join(f"with {number} it is {words[number]} ({median:.2f})" for number, median in medians.items())
+def verdict(ratios: Iterable[tuple[int, Sequence[float], float]]) -> str:
+    """With how many groups or domains the median of the ratios is no more than the aim for so many."""
+    medians = [(number, statistics.median(of), aim) for number, of, aim in ratios]
+    return ", ".join(
+        f"with {number} it is {'reached' if median <= aim else 'not reached'} ({median:.2f})"
+        for number, median, aim in medians
+    )
 
 
 def ratios_of(measured: Iterable[Costs], name: str, base: str) -> str:
