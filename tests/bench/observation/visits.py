@@ -79,7 +79,7 @@ def walk() -> float:
     pid = os.fork()
     if not pid:
         os.setuid(_NOBODY)
-        took = undisturbed([nanoseconds(lambda: os.getpriority(os.PRIO_USER, _NOBODY)) for _ in range(_TURNS)])
+        took = undisturbed([nanoseconds(lambda: os.getpriority(os.PRIO_USER, _NOBODY)) for _turn in range(_TURNS)])
         os.write(writer, str(took).encode())
         os._exit(0)
     os.close(writer)

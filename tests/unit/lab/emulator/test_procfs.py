@@ -16,6 +16,7 @@ import tempfile
 import threading
 
 import pytest
+from waiting import wait_until
 
 from emulator.control import Control
 from emulator.procfs import as_kernel
@@ -82,6 +83,8 @@ def machine():
 def sleeper():
     """A process that does nothing."""
     process = subprocess.Popen(["sleep", "1000"])
+    # Popen() returns when the old program is gone, which is a moment before the kernel shows the new one's command line
+    wait_until(pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes, "the command line of a new process")
     yield process
     process.kill()
     process.wait()

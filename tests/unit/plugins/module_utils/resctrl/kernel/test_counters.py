@@ -154,7 +154,8 @@ def test_only_what_is_not_there_is_gone(tree, monkeypatch, number, reason, call)
 
     monkeypatch.setattr(counters.os, call, fail)
     before = os.listdir("/proc/self/fd")
-    first, second = read_group(tree, MONITOR, L3_EVENTS).values()
+    values = read_group(tree, MONITOR, L3_EVENTS)
+    first, second = values[Place(L3, 0)], values[Place(L3, 1)]
     assert first == {"llc_occupancy": Value(10), "mbm_total_bytes": Value(100), "mbm_local_bytes": Value(50)}
     assert second == {**first, "mbm_total_bytes": Value(None, reason)}
     assert os.listdir("/proc/self/fd") == before

@@ -63,7 +63,7 @@ def test_what_somebody_else_has_put_in_the_way_is_never_opened(file, guessed):
     other = file.with_name("other")
     other.write_text("precious")
     other.chmod(0o600)
-    for put in (lambda: os.mkfifo(guessed), lambda: guessed.hardlink_to(other), lambda: guessed.symlink_to(other)):
+    for put in (lambda: os.mkfifo(guessed), lambda: os.link(other, guessed), lambda: guessed.symlink_to(other)):
         put()
         with pytest.raises(FileExistsError):
             write(file)
