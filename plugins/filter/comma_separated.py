@@ -43,17 +43,14 @@ _value:
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils import ranking
+from ansible_collections.kvmops.resctrl.plugins.plugin_utils.filters import told
 
 
+@told
 def comma_separated(rows: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     """See ranking.comma_separated()."""
-    try:
-        return ranking.comma_separated(rows)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise AnsibleFilterError(f"kvmops.resctrl.comma_separated: {type(exc).__name__}: {exc}") from exc
+    return ranking.comma_separated(rows)
 
 
 class FilterModule:

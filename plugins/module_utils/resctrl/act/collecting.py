@@ -91,7 +91,7 @@ def _baselines(path: str, warnings: list[str]) -> dict[str, Baselines] | None:
 def _plain(kept: t.Mapping[str, Baselines]) -> dict[str, t.Any]:
     return {
         uuid: [
-            [event, *place, group, one.identity, str(one.start), str(one.last)]
+            [event, *place, group, one.identity, str(one.start), str(one.last), *sorted(one.summed)]
             for (event, place), groups in baselines.items()
             for group, one in groups.items()
         ]
@@ -102,7 +102,7 @@ def _plain(kept: t.Mapping[str, Baselines]) -> dict[str, t.Any]:
 def _parse(content: t.Any) -> dict[str, Baselines]:  # noqa: ANN401  # what a file holds
     found: dict[str, Baselines] = {}
     for uuid, rows in content.items():
-        for event, resource, number, group, identity, start, last in rows:
+        for event, resource, number, group, identity, start, last, *summed in rows:
             baselines = found.setdefault(uuid, {}).setdefault((str(event), Place(str(resource), int(number))), {})
-            baselines[group] = Baseline(str(identity), Decimal(start), Decimal(last))
+            baselines[group] = Baseline(str(identity), Decimal(start), Decimal(last), frozenset(map(str, summed)))
     return found

@@ -101,11 +101,16 @@ def declarations(host: Host, outcome: Outcome, directory: str = DIRECTORY, draft
     # Not above: most hosts have no policy, and what is imported is compiled on every run of a module
     from ..wish.files import load, load_switches
 
+    warnings: tuple[str, ...] = ()
     try:
         policy = load(directory) if draft is None else draft._replace(switches=load_switches(directory))
     except errors.PolicyDamaged as exc:
-        return Declarations(reserve=None, warnings=[str(exc)])
-    return Declarations(_declarations(host, outcome, policy), policy.reserve)
+        warnings = (str(exc),)
+        # What was switched is then not known, and a draft is looked at without it
+        policy = draft
+    if policy is None:
+        return Declarations(reserve=None, warnings=warnings)
+    return Declarations(_declarations(host, outcome, policy), policy.reserve, warnings)
 
 
 def _declarations(host: Host, outcome: Outcome, policy: Policy) -> dict[str, Declared]:

@@ -90,7 +90,7 @@ def _plain(of: t.Mapping[str, Notes]) -> dict[str, t.Any]:
                     event,
                     *place,
                     start.began,
-                    [[path, str(one.value), one.identity] for path, one in start.groups.items()],
+                    [[path, str(one.value), one.identity, *sorted(one.summed)] for path, one in start.groups.items()],
                 ]
                 for (event, place), start in notes.starts.items()
             ],
@@ -111,7 +111,10 @@ def _parse(content: t.Any) -> Noted:  # noqa: ANN401  # what a file holds
 def _notes(fields: t.Any) -> Notes:  # noqa: ANN401  # what a file holds
     starts: dict[Key, Start] = {}
     for event, resource, number, began, groups in fields["starts"]:
-        readings = {str(path): Reading(Decimal(value), str(identity)) for path, value, identity in groups}
+        readings = {
+            str(path): Reading(Decimal(value), str(identity), frozenset(map(str, summed)))
+            for path, value, identity, *summed in groups
+        }
         starts[str(event), Place(str(resource), int(number))] = Start(float(began), readings)
     measured: dict[Key, Measured] = {}
     for event, resource, number, since, began, ended, value in fields["measured"]:

@@ -19,18 +19,26 @@ if t.TYPE_CHECKING:
 
 
 class Reading(t.NamedTuple):
-    """What one group shows: the value, and what tells this counter from a later one in the same file."""
+    """What one group shows: the value, and what tells this counter from a later one in the same file.
+
+    `summed`: the groups of a CTRL_MON group's sum, see samples.Part.
+    """
 
     value: Decimal
     identity: str
+    summed: frozenset[str] = frozenset()
 
 
 class Baseline(t.NamedTuple):
-    """Of one group: the counter that it is of, the value that counts as 0, and the value that was read last."""
+    """Of one group: the counter that it is of, the value that counts as 0, and the value that was read last.
+
+    `summed`: as of the reading.
+    """
 
     identity: str
     start: Decimal
     last: Decimal
+    summed: frozenset[str] = frozenset()
 
 
 def carry_on(
@@ -42,16 +50,25 @@ def carry_on(
     former owner of its RMID had (telemetry of packages, fs/resctrl/rdtgroup.c of 7.3) begins at what it shows first.
     Where a group has gone, or its counter began anew, all others begin anew too.
     """
-    goes_on = {group for group, reading in now.items() if _is_the_same(before.get(group), reading)}
+    goes_on = {group for group, one in now.items() if _is_the_same(before.get(group), one, begins_at_zero)}
     lost = bool(before.keys() - goes_on)
-    first = dict.fromkeys(now, Decimal(0)) if begins_at_zero else {group: one.value for group, one in now.items()}
+    first = {group: _first(before.get(group), one, begins_at_zero) for group, one in now.items()}
     for group in goes_on:
         first[group] = now[group].value if lost else before[group].start
-    return {group: Baseline(one.identity, first[group], one.value) for group, one in now.items()}
+    return {group: Baseline(one.identity, first[group], one.value, one.summed) for group, one in now.items()}
 
 
-def _is_the_same(before: Baseline | None, reading: Reading) -> bool:
-    return before is not None and before.identity == reading.identity and reading.value >= before.last
+def _is_the_same(before: Baseline | None, reading: Reading, begins_at_zero: bool) -> bool:
+    if before is None or before.identity != reading.identity or reading.value < before.last:
+        return False
+    # The same rule as for rates: a group that comes into a sum is harmless if it begins at 0
+    return before.summed <= reading.summed if begins_at_zero else before.summed == reading.summed
+
+
+def _first(before: Baseline | None, reading: Reading, begins_at_zero: bool) -> Decimal:
+    """What counts as 0 of a counter that does not go on. A sum that lost a group is no counter that began at 0."""
+    shrunk = before is not None and before.identity == reading.identity and not before.summed <= reading.summed
+    return Decimal(0) if begins_at_zero and not shrunk else reading.value
 
 
 def total(now: t.Mapping[str, Baseline]) -> Decimal:
@@ -60,8 +77,8 @@ def total(now: t.Mapping[str, Baseline]) -> Decimal:
 
 
 def is_worth_keeping(now: t.Mapping[str, Baseline]) -> bool:
-    """Whether the next time needs this: the sum of one counter that began at 0 is that counter."""
-    return len(now) > 1 or any(one.start for one in now.values())
+    """Whether the next time needs this: the sum of one counter that began at 0 and is no sum itself is that counter."""
+    return len(now) > 1 or any(one.start or one.summed for one in now.values())
 
 
 # A counter of a domain: the event, and where it is counted
@@ -89,7 +106,7 @@ def _reading(sample: Sample, group: Group, place: Place, event: str) -> Reading 
     identity = sample.counter(group, place, event)
     if value.number is None or identity[0] is None or part.lacks(place, event):
         return None
-    return Reading(Decimal(value.number), " ".join(map(str, identity)))
+    return Reading(Decimal(value.number), " ".join(map(str, identity)), frozenset(part.counting(place, event)))
 
 
 def follow(before: Baselines | None, sample: Sample) -> tuple[dict[Key, Decimal], Baselines]:

@@ -129,7 +129,7 @@ def counted(before: t.Mapping[str, Reading], now: t.Mapping[str, Reading]) -> fl
     if before.keys() != now.keys():
         return None
     pairs = [(before[group], now[group]) for group in now]
-    if any(then.identity != one.identity or one.value < then.value for then, one in pairs):
+    if any(then[1:] != one[1:] or one.value < then.value for then, one in pairs):
         return None
     return float(sum(one.value - then.value for then, one in pairs))
 

@@ -100,6 +100,7 @@ def _sample(status: DomainStatus, empty: Sample, reader: Reader, counters: _Assi
 
 
 def _part(group: Group, reader: Reader, counters: _Assigned | None) -> Part:
+    before = _below(group, reader)
     try:
         values, reason = reader.read(group), GONE
     except OSError:
@@ -109,15 +110,21 @@ def _part(group: Group, reader: Reader, counters: _Assigned | None) -> Part:
         if counters:
             counters.see(group, values)
         return Part(values, generation, reason)
-    try:
-        # After the counters, too: what has gone by then may be missing in the sums
-        below = reader.below(group)
-    except OSError:
-        # So nothing is known of what the numbers are sums of
+    below = _below(group, reader)
+    if below is None or below != before:
+        # It is not known what the numbers are sums of
         return Part(values, None, reason)
     there = {group: generation, **below} if generation else below
     summed = {name: counters.of(one) if counters else None for one, name in there.items()}
     return Part(values, generation, reason, summed)
+
+
+def _below(group: Group, reader: Reader) -> dict[Group, str] | None:
+    """The groups that are in the sum of a CTRL_MON group; None where that cannot be told. A MON group has none."""
+    try:
+        return {} if group.mon else reader.below(group)
+    except OSError:
+        return None
 
 
 def _of_no_generation(sample: Sample) -> Sample:

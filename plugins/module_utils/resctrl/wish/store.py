@@ -20,7 +20,7 @@ _PATIENCE = 10.0
 _LONGEST_WRITE = 3600.0
 
 # A float may be infinite in JSON, which is no int
-_OF_ANOTHER_KIND = (ArithmeticError, AttributeError, LookupError, TypeError)
+_OF_ANOTHER_KIND = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
 
 _Parsed = t.TypeVar("_Parsed")
 

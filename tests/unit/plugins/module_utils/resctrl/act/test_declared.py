@@ -78,6 +78,15 @@ def test_a_draft_stands_for_the_policy_and_the_switches_hold(tmp_path):
     assert (reserve, warnings) == (3, ())
 
 
+def test_switches_that_are_damaged_hide_no_draft(tmp_path):
+    (tmp_path / "switches.json").write_text("{")
+    machine = host_of(host(vm(1)), Kernel.of(host(vm(1)), tmp_path / "resctrl"))
+    draft = draft_of({"default": "enabled", "reserve_rmids": 3})
+    of, reserve, (warning,) = declarations(machine, query(machine, None), str(tmp_path), draft)
+    assert ([one.state for one in of.values()], reserve) == (["enabled"], 3)
+    assert warning.startswith(f"Cannot understand {tmp_path / 'switches.json'}: ")
+
+
 def test_the_policy_is_read_once(tmp_path, monkeypatch):
     (tmp_path / "policy.json").write_text(json.dumps({"reserve_rmids": 2}))
     read, seen = files.read_json, []

@@ -98,6 +98,31 @@ def test_where_nothing_happens_to_a_group_nothing_is_lost(life):
     assert series(*looks)[-1] == sum(moved)
 
 
+A, B, C = (frozenset(names) for names in ("a", "ab", "abc"))
+
+
+@pytest.mark.parametrize(
+    ("looks", "begins_at_zero", "totals"),
+    [
+        pytest.param([(150, B), (75, A)], True, [150, 0], id="what a group that went had counted is not told again"),
+        pytest.param([(100, B), (120, A)], True, [100, 0], id="though the rest has counted more than it had"),
+        pytest.param([(100, B), (120, A), (130, A)], True, [100, 0, 10], id="and from there it goes on"),
+        pytest.param([(100, A), (120, B)], True, [100, 120], id="a group that comes begins at 0"),
+        pytest.param([(100, B), (20, B)], True, [100, 20], id="a counter that the kernel has reset began at 0"),
+        pytest.param([(100, A), (5000, B)], False, [0, 0], id="a group that comes may bring what another had"),
+        pytest.param([(100, B), (5000, A | {"c"})], False, [0, 0], id="also in place of another"),
+        pytest.param([(100, C), (130, C)], False, [0, 30], id="the same groups go on"),
+    ],
+)
+def test_a_sum_of_groups_is_a_counter_as_long_as_none_leaves_it(looks, begins_at_zero, totals):
+    baselines, found = {}, []
+    for value, summed in looks:
+        baselines = carry_on(baselines, {"ctrl": Reading(Decimal(value), "1", summed)}, begins_at_zero)
+        found.append(total(baselines))
+        assert is_worth_keeping(baselines)
+    assert found == totals
+
+
 def test_only_what_the_next_look_needs_is_kept():
     one = Baseline("1", Decimal(0), Decimal(5))
     assert not is_worth_keeping({"a": one})

@@ -199,6 +199,23 @@ def test_what_everything_moves_is_known_if_a_group_comes_meanwhile(tree, clock):
     assert whole_rate(tree) == Sum(Value(500))
 
 
+@pytest.mark.parametrize("moment", ["first look", "second look"])
+def test_what_everything_moves_is_not_known_if_a_group_goes_while_it_is_read(tree, clock, monkeypatch, moment):
+    """Whether the root's number was read with it or without it cannot be told."""
+    tree.write({ROOT: {0: (10, 5000, 1)}, OURS: {0: (10, 1000, 1)}})
+    read = counters.Reader.read
+
+    def remove(self, group):
+        found = read(self, group)
+        if moment == "first look" or clock.now > 100:
+            shutil.rmtree(tree.path / OURS.path, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(counters.Reader, "read", remove)
+    clock.meanwhile = lambda: tree.write({ROOT: {0: (10, 7000, 1)}})
+    assert whole_rate(tree, OURS) == Sum(Value(None, "reset"))
+
+
 def test_what_everything_moves_is_not_known_if_the_groups_below_the_root_cannot_be_listed(tree, clock, monkeypatch):
     def refuse(_path):
         raise PermissionError

@@ -126,6 +126,7 @@ def test_what_is_no_file_is_never_replaced(file, put):
         ("{}", lambda content: content["a"], r"it holds something else \(KeyError\)"),
         ("[]", lambda content: content[0], r"it holds something else \(IndexError\)"),
         ("[]", lambda content: content.items(), r"it holds something else \(AttributeError\)"),
+        pytest.param("[" * 200000, len, r"it holds something else \(RecursionError\)", id="too deep"),
     ],
 )
 def test_whatever_a_file_holds_that_its_reader_cannot_use_it_is_damaged(tmp_path, text, parse, why):
