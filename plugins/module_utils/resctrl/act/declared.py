@@ -101,13 +101,12 @@ def declarations(host: Host, outcome: Outcome, directory: str = DIRECTORY, draft
     # Not above: most hosts have no policy, and what is imported is compiled on every run of a module
     from ..wish.files import load, load_switches
 
-    warnings: tuple[str, ...] = ()
+    policy, warnings = draft, t.cast("tuple[str, ...]", ())
     try:
         policy = load(directory) if draft is None else draft._replace(switches=load_switches(directory))
     except errors.PolicyDamaged as exc:
-        warnings = (str(exc),)
         # What was switched is then not known, and a draft is looked at without it
-        policy = draft
+        warnings = (str(exc),)
     if policy is None:
         return Declarations(reserve=None, warnings=warnings)
     return Declarations(_declarations(host, outcome, policy), policy.reserve, warnings)
