@@ -26,17 +26,14 @@ INTEL = {
 
 
 @pytest.fixture(name="resctrl")
-def resctrl_fixture(tmp_path):
+def resctrl_fixture(tmp_path, write):
     """Writes files and gives the resctrl."""
 
-    def write(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{text}\n")
+    def made(files):
+        write({name: f"{text}\n" for name, text in files.items()})
         return Resctrl(str(tmp_path))
 
-    return write
+    return made
 
 
 def test_a_host_that_can_allocate_both_has_rules_for_both(resctrl):

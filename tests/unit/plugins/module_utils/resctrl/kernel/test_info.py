@@ -28,17 +28,14 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.topo
 
 
 @pytest.fixture(name="info")
-def info_fixture(tmp_path):
+def info_fixture(tmp_path, write):
     """Writes files of info and gives the resctrl: info({"L3_MON/num_rmids": "144"})."""
 
-    def write(files):
-        for name, text in files.items():
-            path = tmp_path / "info" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{text}\n")
+    def made(files):
+        write({f"info/{name}": f"{text}\n" for name, text in files.items()})
         return Resctrl(str(tmp_path))
 
-    return write
+    return made
 
 
 def test_a_host_without_monitoring_has_nothing(info):

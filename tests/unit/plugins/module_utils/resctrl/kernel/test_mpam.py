@@ -19,18 +19,14 @@ MPAM = {
 
 
 @pytest.fixture(name="resctrl")
-def resctrl_fixture(tmp_path):
+def resctrl_fixture(tmp_path, write):
     """Writes files of info and gives the resctrl; what is None is not there."""
 
-    def write(files):
-        for name, text in files.items():
-            if text is not None:
-                path = tmp_path / "info" / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(f"{text}\n")
+    def made(files):
+        write({f"info/{name}": f"{text}\n" for name, text in files.items() if text is not None})
         return Resctrl(str(tmp_path), str(tmp_path / "proc"))
 
-    return write
+    return made
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,11 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.pref
 
 
 @pytest.fixture(name="missing")
-def missing_fixture(tmp_path):
+def missing_fixture(tmp_path, write):
     """What is missing on a machine with these files; {0} is the root of resctrl."""
 
     def answer(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text.format(tmp_path / "resctrl"))
+        write({name: text.format(tmp_path / "resctrl") for name, text in files.items()})
         return missing_monitoring(Resctrl(str(tmp_path / "resctrl"), str(tmp_path / "proc")))
 
     return answer
