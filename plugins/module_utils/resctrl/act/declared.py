@@ -101,7 +101,8 @@ def declarations(host: Host, outcome: Outcome, directory: str = DIRECTORY, draft
     # Not above: most hosts have no policy, and what is imported is compiled on every run of a module
     from ..wish.files import load, load_switches
 
-    policy, warnings = draft, t.cast("tuple[str, ...]", ())
+    policy = draft
+    warnings: tuple[str, ...] = ()
     try:
         policy = load(directory) if draft is None else draft._replace(switches=load_switches(directory))
     except errors.PolicyDamaged as exc:

@@ -35,23 +35,23 @@ def with_turns(counted: t.Sequence[Statistics], directory: str = DIRECTORY) -> l
 
     Raises NotRoot.
     """
-    if not os.path.exists(os.path.join(directory, FILE)):
-        return list(counted)
-    # Not above: few hosts have it, and what is imported is compiled on every run
-    from .noted_turns import read
-
-    noted = read(directory)
-    return [_with_turn(one, noted) for one in counted]
+    noted = _noted(directory)
+    return [_with_turn(one, noted) for one in counted] if noted else list(counted)
 
 
 def queue(directory: str = DIRECTORY) -> Queue | None:
     """Whose turn it is, as it is noted; None where no turns are taken. Raises NotRoot."""
+    noted = _noted(directory)
+    return noted.queue(noted.settings, time.monotonic()) if noted else None
+
+
+def _noted(directory: str) -> Noted | None:
     if not os.path.exists(os.path.join(directory, FILE)):
         return None
+    # Not above: few hosts have it, and what is imported is compiled on every run
     from .noted_turns import read
 
-    noted = read(directory)
-    return noted.queue(noted.settings, time.monotonic())
+    return read(directory)
 
 
 def _with_turn(one: Statistics, noted: Noted) -> Statistics:

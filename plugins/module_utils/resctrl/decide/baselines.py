@@ -12,6 +12,7 @@ import typing as t
 from decimal import Decimal
 
 from ..kernel.events import L3, Place, Value
+from .samples import adds_up
 
 if t.TYPE_CHECKING:
     from ..kernel.groups import Group
@@ -61,8 +62,7 @@ def carry_on(
 def _is_the_same(before: Baseline | None, reading: Reading, begins_at_zero: bool) -> bool:
     if before is None or before.identity != reading.identity or reading.value < before.last:
         return False
-    # The same rule as for rates: a group that comes into a sum is harmless if it begins at 0
-    return before.summed <= reading.summed if begins_at_zero else before.summed == reading.summed
+    return adds_up(before.summed, reading.summed, begins_at_zero)
 
 
 def _first(before: Baseline | None, reading: Reading, begins_at_zero: bool) -> Decimal:

@@ -211,20 +211,21 @@ def _rate(first: Sample, second: Sample, group: Group, place: Place, event: Even
         return Value(None, after.reason or before.reason)
     seconds, counted = second.seconds - first.seconds, difference(after.number, before.number)
     counter = second.counter(group, place, event.name)
+    was, now = (sample.parts[group].counting(place, event.name) for sample in (first, second))
     same = counter == first.counter(group, place, event.name) and counter[0] is not None
-    if not same or not _adds_up(first.parts[group], second.parts[group], place, event) or counted < 0 or seconds <= 0:
+    if not same or not adds_up(was, now, place.resource == L3) or counted < 0 or seconds <= 0:
         return Value(None, RESET)
     return Value(counted / seconds)
 
 
-def _adds_up(first: Part, second: Part, place: Place, event: Event) -> bool:
+def adds_up(before: t.AbstractSet[str], after: t.AbstractSet[str], begins_at_zero: bool) -> bool:
     """Whether what a CTRL_MON group has counted more is what was counted between two moments.
 
+    `before`, `after`: the generations of the groups in its sum.
     What a MON group below it had counted goes out of the sum with that group, or with its counter. One that is new is
     harmless where the kernel resets its counter, and that is what it does not do with the telemetry of packages.
     """
-    before, after = first.counting(place, event.name), second.counting(place, event.name)
-    return before <= after if place.resource == L3 else before == after
+    return before <= after if begins_at_zero else before == after
 
 
 def _value(sample: Sample, group: Group, place: Place, event: Event) -> Value:

@@ -47,3 +47,19 @@ def counters_in(values: t.Mapping[Place, Values]) -> Assigned:
         for event in (BANDWIDTH if place.resource == L3 else ())
         if events[event].reason != UNASSIGNED
     )
+
+
+class Counters:
+    """Which bandwidth counters groups have: looked up only where nothing that was read tells it."""
+
+    def __init__(self, resctrl: Resctrl) -> None:
+        self._resctrl = resctrl
+        self._seen: dict[Group, Assigned] = {}
+
+    def see(self, group: Group, values: t.Mapping[Place, Values]) -> None:
+        """Keep what was read of a MON group."""
+        self._seen[group] = counters_in(values)
+
+    def of(self, group: Group) -> Assigned:
+        """Event and L3 cache id of each that a group has."""
+        return self._seen[group] if group in self._seen else counters_of(self._resctrl, group)

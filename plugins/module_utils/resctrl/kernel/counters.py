@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import itertools
 import os
@@ -24,13 +23,13 @@ from .events import (
     parse_value,
     told,
 )
+from .files import GONE_ERRORS
 from .groups import ROOT, Group
 
 if t.TYPE_CHECKING:
     from .filesystem import Resctrl
 
 _DIRECTORY = re.compile(f"mon_({L3}|{PACKAGE})_([0-9]+)")
-_GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 # Longer than any number, and than any word for why there is none
 _LONGEST = 64
 # No descriptor: what is looked up from it is not found
@@ -60,7 +59,7 @@ def _directories(resctrl: Resctrl, group: Group) -> dict[Place, str]:
     try:
         names = os.listdir(resctrl.path(group, "mon_data"))
     except OSError as exc:
-        if exc.errno not in _GONE:
+        if exc.errno not in GONE_ERRORS:
             raise
         names = []
     matches = [(name, _DIRECTORY.fullmatch(name)) for name in names]
@@ -141,7 +140,7 @@ class Reader:
             with os.scandir(self._resctrl.path(group, "mon_groups")) as entries:
                 there = {one.name: one.inode() for one in entries if one.is_dir(follow_symlinks=False)}
         except OSError as exc:
-            if exc.errno not in _GONE:
+            if exc.errno not in GONE_ERRORS:
                 raise
             there = {}
         return {Group(group.ctrl, name): f"{self.mount}-{inode}" for name, inode in there.items()}
@@ -203,7 +202,7 @@ class Reader:
     def _texts(self, directory: str, paths: t.Sequence[str]) -> tuple[list[bytes], dict[str, Value]]:
         """The text of each file of a group, and path -> why there is none: the text is then empty. Never raises.
 
-        Only ENOENT and ENODEV say that a counter went away. Any other errno is an error of the counter.
+        Only GONE_ERRORS say that a counter went away. Any other errno is an error of the counter.
         """
         texts, failures, root = [], {}, self._root
         for path in paths:
@@ -215,7 +214,7 @@ class Reader:
                     os.close(descriptor)
             except OSError as exc:
                 texts.append(b"")
-                failures[path] = _IS_GONE if exc.errno in _GONE else Value(None, ERROR)
+                failures[path] = _IS_GONE if exc.errno in GONE_ERRORS else Value(None, ERROR)
         return texts, failures
 
     def _settled(self, directory: str, path: str) -> Value:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
+# What says that a file, or its group, is not there (any more); any other errno is an error
+GONE_ERRORS = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 # Longer than nearly all of the kernel's small files; to make room for more takes its time
 _PIECE = 512
 

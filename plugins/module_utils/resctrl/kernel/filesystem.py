@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import typing as t
 
 from .. import errors
-from .files import read_if_there, read_piece, read_piece_if_there
+from .files import GONE_ERRORS, read_if_there, read_piece, read_piece_if_there
 from .groups import ROOT, Group, parse_cpus, parse_tasks, parse_thread_groups
 from .mounts import REAL, Mount, parse_mounts
 
@@ -184,6 +183,6 @@ class Resctrl:
 
 def _raise_unless_gone(exc: OSError, path: str) -> None:
     """What is not there (any more) is no error; what is there must be readable. Raises Unreadable."""
-    if exc.errno not in (errno.ENOENT, errno.ENODEV, errno.ENOTDIR):
+    if exc.errno not in GONE_ERRORS:
         said = f"Cannot read {path}: {os.strerror(exc.errno or 0)}"
         raise errors.Unreadable(said, path=path, hint="Run again, or look at the kernel's log") from exc

@@ -20,11 +20,6 @@ _RESOURCES = (f"{L3}_MON", f"{PACKAGE}_MON")
 ASSIGNABLE = "mbm_event"
 
 
-def _read_strictly(resctrl: Resctrl, name: str) -> str:
-    """A file on which everything else rests: "" only if it is not there. Raises Unreadable."""
-    return resctrl.read(ROOT, f"info/{name}") or ""
-
-
 def events(resctrl: Resctrl) -> tuple[Event, ...]:
     """The events that there are, those of caches before those of packages; none without monitoring. Raises Unreadable.
 
@@ -33,7 +28,7 @@ def events(resctrl: Resctrl) -> tuple[Event, ...]:
     return tuple(
         event_of(word, resource)
         for resource in (L3, PACKAGE)
-        for word in _read_strictly(resctrl, f"{resource}_MON/mon_features").split()
+        for word in resctrl.parsed(ROOT, f"info/{resource}_MON/mon_features", str.split)
         if not word.endswith("_config")
     )
 

@@ -16,8 +16,8 @@ from ..vms.domain import Domain
 
 if t.TYPE_CHECKING:
     from ..decide.windows import Turned
-    from ..kernel.assignments import Assigned
-    from ..kernel.events import Event, Place, Values
+    from ..kernel.assignments import Counters
+    from ..kernel.events import Event
     from ..kernel.filesystem import Resctrl
     from ..kernel.groups import Group
 
@@ -59,34 +59,23 @@ def sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sam
     there = events(resctrl)
     with Reader(resctrl, there) as reader:
         empty = Sample({}, {}, there, 0.0, "", reader.generations(), configurations(resctrl))
-        counters = _Assigned(resctrl) if assign_mode(resctrl) == ASSIGNABLE else None
+        counters = _counters(resctrl)
         samples = [_sample(status, empty, reader, counters) for status in statuses]
     # What was read while resctrl was mounted anew is of the one mount or of the other
     return samples if resctrl.generation_of_mount() == reader.mount else [_of_no_generation(one) for one in samples]
 
 
-class _Assigned:
-    """Which bandwidth counters groups have, where they are assigned: looked up only where nothing read tells it."""
+def _counters(resctrl: Resctrl) -> Counters | None:
+    """Which bandwidth counters groups have; None where they need none."""
+    if assign_mode(resctrl) != ASSIGNABLE:
+        return None
+    # Not above: few hosts assign counters
+    from ..kernel.assignments import Counters
 
-    def __init__(self, resctrl: Resctrl) -> None:
-        self._resctrl = resctrl
-        self._seen: dict[Group, Assigned] = {}
-
-    def see(self, group: Group, values: t.Mapping[Place, Values]) -> None:
-        """Keep what was read of a MON group."""
-        # Not above: few hosts assign counters
-        from ..kernel.assignments import counters_in
-
-        self._seen[group] = counters_in(values)
-
-    def of(self, group: Group) -> Assigned:
-        """Event and L3 cache id of each that a group has."""
-        from ..kernel.assignments import counters_of
-
-        return self._seen[group] if group in self._seen else counters_of(self._resctrl, group)
+    return Counters(resctrl)
 
 
-def _sample(status: DomainStatus, empty: Sample, reader: Reader, counters: _Assigned | None) -> Sample:
+def _sample(status: DomainStatus, empty: Sample, reader: Reader, counters: Counters | None) -> Sample:
     """Read the counters of a domain's groups. A group's generation is looked up after its counters."""
     seconds = time.monotonic()
     if not status.groups:
@@ -99,30 +88,39 @@ def _sample(status: DomainStatus, empty: Sample, reader: Reader, counters: _Assi
     return Sample(parts, generations, empty.events, seconds, "", empty.places, empty.configured)
 
 
-def _part(group: Group, reader: Reader, counters: _Assigned | None) -> Part:
+def _part(group: Group, reader: Reader, counters: Counters | None) -> Part:
+    if not group.mon:
+        return _sum(group, reader, counters)
+    part = _read(group, reader)
+    if counters:
+        counters.see(group, part.places)
+    return part
+
+
+def _sum(group: Group, reader: Reader, counters: Counters | None) -> Part:
+    """What a CTRL_MON group shows, with what that is a sum of."""
     before = _below(group, reader)
+    part = _read(group, reader)
+    below = _below(group, reader)
+    if below is None or below != before:
+        # It is not known what the numbers are sums of
+        return part._replace(generation=None)
+    there = {group: part.generation, **below} if part.generation else below
+    return part._replace(summed={name: counters.of(one) if counters else None for one, name in there.items()})
+
+
+def _read(group: Group, reader: Reader) -> Part:
     try:
         values, reason = reader.read(group), GONE
     except OSError:
         values, reason = {}, ERROR
-    generation = reader.generation(group)
-    if group.mon:
-        if counters:
-            counters.see(group, values)
-        return Part(values, generation, reason)
-    below = _below(group, reader)
-    if below is None or below != before:
-        # It is not known what the numbers are sums of
-        return Part(values, None, reason)
-    there = {group: generation, **below} if generation else below
-    summed = {name: counters.of(one) if counters else None for one, name in there.items()}
-    return Part(values, generation, reason, summed)
+    return Part(values, reader.generation(group), reason)
 
 
 def _below(group: Group, reader: Reader) -> dict[Group, str] | None:
-    """The groups that are in the sum of a CTRL_MON group; None where that cannot be told. A MON group has none."""
+    """The groups that are in the sum of a CTRL_MON group; None where that cannot be told."""
     try:
-        return {} if group.mon else reader.below(group)
+        return reader.below(group)
     except OSError:
         return None
 
