@@ -45,7 +45,7 @@ PING, VIRSH, VIRT = "ping", "virsh domstats", "virt list_vms"
 # Module -> the files that it reads, of each group
 FILES = {
     "resctrl_mon": ("tasks",),
-    "resctrl_info": ("tasks",),
+    "resctrl_info": ("tasks", "cpus_list"),
     "resctrl_stats": ("tasks", "mon_data/*/*"),
 }
 BEFORE = ", before"

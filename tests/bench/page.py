@@ -152,7 +152,24 @@ def _of_crowds(crowds: Sequence[agent.Crowded]) -> dict[str, str]:
         "others": str(len(start.others)),
         "calls": "; ".join(f"{one.start.calls[0]} with {one.number} domains" for one in crowds),
         "calls_of_python": str(start.calls[1]),
+        "calls_of_one": _calls_of_one_more(crowds[0], crowds[-1]),
+        "crowds_look": _look(crowds),
     }
+
+
+def _calls_of_one_more(few: agent.Crowded, many: agent.Crowded) -> str:
+    further = max(many.number - few.number, 1)
+    return f"{(many.start.calls[0] - few.start.calls[0]) / further:.1f}"
+
+
+def _look(crowds: Sequence[agent.Crowded]) -> str:
+    """Whether a look at 500 domains stays within what it may take."""
+    for one in crowds:
+        if one.number == 500:
+            milliseconds = one.median(agent.ENFORCE)
+            so = "reached" if milliseconds < 150 and one.memory < 25 else "not reached"
+            return f"that is {so} ({milliseconds:.0f} milliseconds, {one.memory:.1f} MiB)"
+    return "that was not measured"
 
 
 def _of_reals(measured: Sequence[Costs]) -> dict[str, str]:

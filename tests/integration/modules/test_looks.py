@@ -79,7 +79,7 @@ def test_statistics_list_no_more_than_a_run_does(crowd):
 
 @pytest.mark.parametrize("threads", [20000, 100], ids=["threads are asked for", "threads are listed"])
 @pytest.mark.parametrize("verb", ["metrics", "enforce", "status"])
-def test_the_agent_reads_no_counter_no_threads_and_no_status_file_twice(make_host, make_agent, threads, verb):
+def test_the_agent_reads_nothing_twice_that_stays_the_same(make_host, make_agent, threads, verb):
     host = make_host("intel-6.12", "l3_ids=0,1", tells_groups=True, threads=threads)
     agent = make_agent(host)
     agent.declare(default="enabled")
@@ -96,6 +96,9 @@ def test_the_agent_reads_no_counter_no_threads_and_no_status_file_twice(make_hos
         paths = [path for path in opened if re.search(f"{kind}$", path)]
         assert sorted(paths) == sorted(set(paths))
         assert len(paths) == times
+    constant = [path for path in opened if re.search("/info/[^/]*/(mon_features|num_rmids)$", path)]
+    assert f"{host.resctrl}/info/L3_MON/mon_features" in constant
+    assert sorted(constant) == sorted(set(constant))
 
 
 def test_where_few_threads_run_those_of_each_group_are_listed(make_host):
@@ -103,6 +106,15 @@ def test_where_few_threads_run_those_of_each_group_are_listed(make_host):
     for name in ("vm1", "vm2"):
         host.enable(host.domains.add(name))
     assert sorted(listed(host, name="*")) == sorted(host.groups())
+
+
+@pytest.mark.parametrize("threads", [20000, 100], ids=["threads are asked for", "threads are listed"])
+def test_the_threads_of_each_holder_are_counted_without_listing_them_twice(make_host, threads):
+    host = make_host("intel-6.12", tells_groups=True, threads=threads)
+    for name in ("vm1", "vm2"):
+        host.enable(host.domains.add(name))
+    host.make_group("mon_groups/pqos-1-1")
+    assert sorted(listed(host, "resctrl_info")) == sorted(host.groups())
 
 
 def test_where_the_kernel_does_not_tell_groups_only_those_of_others_are_spared(make_host):

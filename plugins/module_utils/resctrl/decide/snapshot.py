@@ -31,6 +31,7 @@ class _Observed(t.NamedTuple):
     location: t.Mapping[int, Group] = types.MappingProxyType({})
     groups: frozenset[Group] = frozenset()
     members: t.Mapping[Group, frozenset[int]] = types.MappingProxyType({})
+    listed: t.Mapping[Group, int] = types.MappingProxyType({})
     stale: frozenset[Group] = frozenset()
     unjudged: frozenset[Group] = frozenset()
     num_rmids: int = 0
@@ -53,6 +54,7 @@ class Snapshot(_Observed):
     `location`: the group of each of their threads; a thread that is not in it is in the root.
     `groups`: every group of the host but the root; each of them, and the root, holds an RMID.
     `members`: the threads that are known to be in each group of ours.
+    `listed`: how many threads are in a group, of those groups that had to be listed.
     `stale`: groups of ours that certainly count nothing any more, because their domain is gone or has new threads.
     `unjudged`: groups of ours of which that cannot be said from here.
     `num_rmids`: how many there are, the root's included (0: no monitoring).

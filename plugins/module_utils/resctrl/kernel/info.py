@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import typing as t
@@ -19,7 +20,11 @@ _RESOURCES = (f"{L3}_MON", f"{PACKAGE}_MON")
 # The mode of mbm_assign_mode in which a group counts bandwidth only while it has a counter (AMD ABMC, Arm MPAM)
 ASSIGNABLE = "mbm_event"
 
+# What stays the same while resctrl is mounted is asked for once
+_once = functools.lru_cache(maxsize=1)
 
+
+@_once
 def events(resctrl: Resctrl) -> tuple[Event, ...]:
     """The events that there are, those of caches before those of packages; none without monitoring. Raises Unreadable.
 
@@ -38,6 +43,7 @@ def features(resctrl: Resctrl) -> tuple[str, ...]:
     return tuple(event.name for event in events(resctrl))
 
 
+@_once
 def num_rmids(resctrl: Resctrl) -> int:
     """How many RMIDs there are, the root's own included; 0 where monitoring is missing.
 

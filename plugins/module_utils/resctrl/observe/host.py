@@ -101,6 +101,7 @@ class Host:
             location=location.of,
             groups=frozenset(location.groups),
             members=location.members,
+            listed=location.listed,
             stale=frozenset(stale),
             unjudged=frozenset(unjudged),
             num_rmids=rmids if most_rmids is None else min(rmids, most_rmids),

@@ -26,8 +26,10 @@ class Location:
     """What was found out.
 
     `groups`: every group but the root.  `of`: thread -> group; a thread that is not in it is in the root.
-    `members`: group of ours -> its threads, as far as known.  `unread`: domains (by UUID) that have a group of ours
-    into which nobody looked.  `unreadable`: groups of ours into which nobody can look.
+    `members`: group of ours -> its threads, as far as known.
+    `listed`: group -> how many threads it has, where these were listed.
+    `unread`: domains (by UUID) that have a group of ours into which nobody looked.
+    `unreadable`: groups of ours into which nobody can look.
     `looked_into`: the group of ours whose turn it was, or None.  `warnings`: sentences.
     """
 
@@ -35,6 +37,7 @@ class Location:
         self.groups = groups
         self.of: dict[int, Group] = {}
         self.members: dict[Group, frozenset[int]] = {}
+        self.listed: dict[Group, int] = {}
         self.unread: set[str] = set()
         self.unreadable: set[Group] = set()
         self.looked_into: Group | None = None
@@ -119,6 +122,7 @@ def _look_into(resctrl: Resctrl, found: Location, group: Group) -> None:
         found.unreadable.add(group)
         found.warnings.append(f"A group was left as it is: {exc}")
     else:
+        found.listed[group] = len(tids)
         found.members[group] |= tids
         found.of.update(dict.fromkeys(tids, group))
 
@@ -137,4 +141,5 @@ def _read_all(resctrl: Resctrl, found: Location, scope: t.Mapping[int, int]) -> 
         except Unreadable as exc:
             found.warnings.append(f"A group of another program was skipped: {exc}")
             continue
+        found.listed[group] = len(tids)
         found.of.update(dict.fromkeys(tids & missing, group))

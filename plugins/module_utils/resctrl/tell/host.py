@@ -185,7 +185,9 @@ def describe_host(
                 {
                     "owner": owner,
                     "rmids": len(groups),
-                    "groups": [{"path": resctrl.path(one), "threads": _threads(resctrl, one)} for one in groups],
+                    "groups": [
+                        {"path": resctrl.path(one), "threads": _threads(resctrl, snapshot, one)} for one in groups
+                    ],
                 }
                 for owner, groups in sorted(held.items())
             ],
@@ -238,10 +240,12 @@ def _configuration(configured: Configurations, event: str, caches: t.Collection[
     ]
 
 
-def _threads(resctrl: Resctrl, group: Group) -> int | None:
+def _threads(resctrl: Resctrl, snapshot: Snapshot, group: Group) -> int | None:
     """How many threads a group has; None where that cannot be read, or is not the group's alone (the root's)."""
     if not group.path:
         return None
+    if group in snapshot.listed:
+        return snapshot.listed[group]
     try:
         return len(resctrl.tasks(group))
     except Unreadable:
