@@ -167,7 +167,7 @@ def _look(crowds: Sequence[agent.Crowded]) -> str:
     for one in crowds:
         if one.number == 500:
             milliseconds = one.median(agent.ENFORCE)
-            so = "reached" if milliseconds < 150 and one.memory < 25 else "not reached"
+            so = "reached" if round(milliseconds) <= 150 and one.memory <= 25 else "not reached"
             return f"that is {so} ({milliseconds:.0f} milliseconds, {one.memory:.1f} MiB)"
     return "that was not measured"
 
