@@ -18,7 +18,7 @@ parts := $(addprefix integration-,$(notdir $(patsubst %/conftest.py,%,$(wildcard
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
-deps:  ## Install what is missing (root; Debian or Ubuntu) and make .work/venv
+deps:  ## Install what is missing (root; Debian) and make .work/venv
 	@tests/ci/deps.sh
 
 quick: deps  ## ruff, mypy and the library's tests with few examples: seconds, for after each change
@@ -83,8 +83,8 @@ fleet-down: deps  ## Take the fleet down (root)
 docsite: deps  ## Build the documentation site into .work/docsite/html; a warning is an error
 	@tests/ci/docsite.sh
 
-# The longest first: with -j2 the others run beside them
-test: integration-domains integration-modules integration-documentation molecule unit sanity lint conformance integration docsite  ## All tests of this machine's kernel and release
+# The longest first: with -j the others run beside them
+test: integration-modules molecule integration-domains integration-roles integration-documentation unit sanity lint conformance integration docsite  ## All tests of this machine's kernel and release
 
 bench: deps  ## Measure the budgets of cost (root)
 	@tests/bench/run

@@ -11,7 +11,8 @@ version_added: 1.0.0
 description:
   - Looks for variables whose names begin with C(resctrl_) and that no playbook and no role of this collection reads.
     The names that there are come from the argument specifications.
-  - Facts and results that a task has registered are not looked at, so that C(register=resctrl_now) is no mistake.
+  - Facts that modules return, and results that a task has registered, are not looked at, so that
+    C(register=resctrl_now) is no mistake. What M(ansible.builtin.set_fact) sets is a variable.
   - Playbooks and roles of this collection refuse such variables before they do anything.
 options:
   hosts:

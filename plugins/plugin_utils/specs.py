@@ -15,6 +15,9 @@ from ..module_utils.resctrl.vms.domain import nearest
 # What the names of all variables begin with
 PREFIX = "resctrl_"
 
+# What a result may say of how its task ended
+_ENDS = frozenset(("failed", "skipped", "results"))
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -65,8 +68,12 @@ def unknown_variables(variables: t.Mapping[str, t.Any], known: t.AbstractSet[str
 
 
 def _is_result(value: t.Any) -> bool:  # noqa: ANN401  # whatever a variable holds
-    """Whether a value is what a task has registered: Ansible gives every such result these two keys."""
-    return isinstance(value, t.Mapping) and {"changed", "failed"} <= set(value)
+    """Whether a value is what a task has registered.
+
+    Every result says whether it has changed something. Until ansible-core 2.18 that of a task which was skipped, or was
+    run in a loop, does not say whether it has failed.
+    """
+    return isinstance(value, t.Mapping) and "changed" in value and not _ENDS.isdisjoint(value)
 
 
 def sentences(unknown: t.Mapping[str, t.Sequence[str]], known: t.Collection[str]) -> list[str]:

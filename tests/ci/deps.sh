@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Makes a Debian or Ubuntu machine ready for lint, tests and demo: installs the missing packages (as root, and says
+# Makes a Debian machine ready for lint, tests and demo: installs the missing packages (as root, and says
 # which), links the Python interpreters it finds, and makes .work/venv from the pinned requirements. A second call has
 # nothing to do.
 
@@ -92,7 +92,7 @@ newest_python() {
 exec 9>"$work/lock" # two makes in one tree wait for each other here
 flock 9
 
-command -v dpkg-query >/dev/null || die "Needs Debian or Ubuntu."
+command -v dpkg-query >/dev/null || die "Needs Debian."
 mapfile -t missing < <(missing_packages)
 if ((${#missing[@]})); then
     ((EUID == 0)) || die "Packages are missing. As root: apt-get install --no-install-recommends ${missing[*]}"

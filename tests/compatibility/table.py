@@ -22,7 +22,8 @@ RECORDED = HERE / "recorded.json"
 RESULTS = HERE.parents[1] / ".work" / "compatibility"
 
 # {"core": "2.16.19", "day": "2026-11-27", "sanity": [tests, 0 if any failed; day] or None if not run,
-#  "modules": [passed, not passed], "controllers": {"3.10.13": whether all passed},
+#  "modules": [passed, not passed], "installed": [passed, not passed] or None if not run,
+#  "controllers": {"3.10.13": whether all passed},
 #  "managed": {"3.8.18 11.10.0": whether all passed, of a Python and its libvirt-python}}
 Run = dict[str, t.Any]
 
@@ -102,15 +103,21 @@ def _not_passed(suite: ET.Element) -> int:
     return sum(int(suite.get(name, "0")) for name in ("failures", "errors", "skipped"))
 
 
+def _counted(suite: ET.Element) -> list[int]:
+    """How many passed, and how many did not."""
+    failed = _not_passed(suite)
+    return [int(suite.get("tests", "0")) - failed, failed]
+
+
 def _run(label: str) -> Run:
     """What was run on the ansible-core that tests/compatibility/run calls `label`."""
-    modules = _suite(RESULTS / f"{label}-modules.xml")
-    failed = _not_passed(modules)
+    modules, installed = _suite(RESULTS / f"{label}-modules.xml"), RESULTS / f"{label}-installed.xml"
     run: Run = {
         "core": "",
         "day": modules.get("timestamp", "")[:10],
         "sanity": None,
-        "modules": [int(modules.get("tests", "0")) - failed, failed],
+        "modules": _counted(modules),
+        "installed": _counted(_suite(installed)) if installed.exists() else None,
         "controllers": {},
         "managed": {},
     }
@@ -163,15 +170,21 @@ def _table(rows: t.Iterable[t.Sequence[str]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _share(counted: list[int] | None) -> str:
+    if counted is None:
+        return "not run"
+    passed, failed = counted
+    return f"✗ {failed} of {passed + failed}" if failed else f"✓ {passed}"
+
+
 def _core_row(run: Run) -> tuple[str, ...]:
-    passed, failed = run["modules"]
     tests, day = run["sanity"] or (None, run["day"])
     sanity = "not run" if tests is None else f"✓ {tests}" if tests else "✗"
     if day != run["day"]:
         sanity += f", on {day}"
-    modules = f"✗ {failed} of {passed + failed}" if failed else f"✓ {passed}"
+    modules, installed = (_share(run.get(name)) for name in ("modules", "installed"))
     controllers = ", ".join(f"{_mark(well)} {python}" for python, well in run["controllers"].items())
-    return run["core"], run["day"], sanity, modules, controllers
+    return run["core"], run["day"], sanity, modules, controllers, installed
 
 
 def page() -> str:
@@ -184,7 +197,14 @@ def page() -> str:
         rows.append((*pair.split(), *marks))
     # The distribution's is older than any that is pinned
     own, library = min((pair.split() for pair in pairs), key=lambda pair: _numbers(pair[1]))
-    head = ("ansible-core", "run on", "sanity tests", "tests of the modules", "playbooks, from the controller's Python")
+    head = (
+        "ansible-core",
+        "run on",
+        "sanity tests",
+        "tests of the modules",
+        "playbooks, from the controller's Python",
+        "roles of the archive, upgrade, removal",
+    )
     return _PAGE.format(
         cores=_table([head, *map(_core_row, runs)]),
         pythons=_table(rows),

@@ -3,10 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The collection as its users have it: built, installed where nothing else is, and run on a host of the lab.
 
-The host is one of the machine's own release, or of the one that $KVMOPS_LAB_RELEASE names.
+The host is one of the machine's own release, or of the one that $KVMOPS_LAB_RELEASE names. Ansible is that of the other
+tests, or the one in the virtual environment that $KVMOPS_CONTROLLER names.
 """
 
 from __future__ import annotations
+
+import os
+import pathlib
 
 import pytest
 from hypervisor import hypervisor
@@ -16,6 +20,8 @@ from installation import Controller, build, build_older, make_environment
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
     """A virtual environment with Ansible."""
+    if os.environ.get("KVMOPS_CONTROLLER"):
+        return pathlib.Path(os.environ["KVMOPS_CONTROLLER"])
     directory = tmp_path_factory.mktemp("environment")
     make_environment(directory)
     return directory

@@ -77,3 +77,31 @@ def test_the_report_is_written(installed):
     installed.run(f"ansible-playbook -i hosts.yml kvmops.resctrl.report {variables}")
     assert "vm3" in (installed.directory / "report.html").read_text(encoding="utf-8")
     assert json.loads((installed.directory / "report.json").read_text(encoding="utf-8"))["hosts"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ("resctrl_source=nonsense", "value of resctrl_source must be one of: libvirt, processes, got: nonsense."),
+        ("resctrl_nam=vm3", "resctrl_nam is not a variable of kvmops.resctrl. Did you mean resctrl_name?"),
+    ],
+    ids=["a wrong value", "a misspelt name"],
+)
+def test_wrong_variables_are_refused_in_a_sentence(installed, variables, said):
+    told = installed.run(f"ansible-playbook -i hosts.yml kvmops.resctrl.status -e {variables}", status=2)
+    assert said in " ".join(told.split())
+
+
+def test_what_a_play_has_registered_or_set_is_no_misspelt_variable(installed):
+    """The keys of a result differ with what became of its task, and with the version of Ansible."""
+    ping = {"ansible.builtin.ping": {}}
+    tasks = [
+        {**ping, "register": "resctrl_pinged"},
+        {**ping, "register": "resctrl_skipped", "when": False},
+        {**ping, "register": "resctrl_looped", "loop": [1, 2]},
+        {**ping, "register": "resctrl_looped_over_nothing", "loop": []},
+        {"ansible.builtin.debug": {"msg": "{{ query('kvmops.resctrl.unknown_variables') }}"}},
+    ]
+    play = {"hosts": "hv", "gather_facts": False, "tasks": tasks}
+    (installed.directory / "registered.json").write_text(json.dumps([play]), encoding="utf-8")
+    assert '"msg": []' in installed.run("ansible-playbook -i hosts.yml registered.json")

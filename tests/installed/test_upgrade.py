@@ -55,6 +55,14 @@ def done_to_groups(hv):
     return [one for one in hv.control.log("mkdir", "rmdir", "write", "rename") if "kvmops-" in one.path]
 
 
+def apply_roles(controller, **variables):
+    """By a playbook of one's own. The playbook `prepare` of the older collection needs ansible-core 2.19."""
+    roles = [{"role": f"kvmops.resctrl.resctrl_{name}"} for name in ("exporter", "monitor")]
+    play = {"hosts": "hv", "gather_facts": False, "roles": roles, "vars": {**DECLARED, **variables}}
+    (controller.directory / "roles.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    controller.run("ansible-playbook -i hosts.yml roles.yml")
+
+
 def prepare(controller):
     (controller.directory / "declared.json").write_text(json.dumps(DECLARED), encoding="utf-8")
     return controller.run("ansible-playbook -i hosts.yml kvmops.resctrl.prepare -e @declared.json")
@@ -76,7 +84,7 @@ def before(hv, controller, older_archive, archive):
     for name in (BY_RULE, BY_SWITCH, BY_HAND, OFF):
         hv.start(name)
     controller.install(older_archive)
-    prepare(controller)
+    apply_roles(controller)
     for verb, name in (("enable", BY_SWITCH), ("disable", OFF)):
         variables = f"-e resctrl_name={name} -e resctrl_persistent=true"
         controller.run(f"ansible-playbook -i hosts.yml kvmops.resctrl.{verb} {variables}")
@@ -132,11 +140,7 @@ def test_a_domain_that_was_switched_by_the_older_one_is_counted_when_it_starts_a
 
 
 def test_what_is_taken_away_leaves_nothing(before, controller, hv):
-    absent = [{"role": f"kvmops.resctrl.resctrl_{name}"} for name in ("exporter", "monitor")]
-    play = {"hosts": "hv", "gather_facts": False, "roles": absent}
-    play["vars"] = {**DECLARED, "resctrl_exporter_state": "absent", "resctrl_monitor_state": "absent"}
-    (controller.directory / "absent.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    controller.run("ansible-playbook -i hosts.yml absent.yml")
+    apply_roles(controller, resctrl_exporter_state="absent", resctrl_monitor_state="absent")
     assert hv.groups() == {}
     assert traces(hv.host) == before.files
     units = hv.host.run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "kvmops-resctrl*"]).stdout

@@ -70,3 +70,22 @@ def test_a_value_that_is_none_of_the_choices_is_refused_with_these(play, name):
 @pytest.mark.parametrize("name", [name for name in PLAYBOOKS if required(name)])
 def test_what_is_required_is_asked_for(play, name):
     assert f"missing required arguments: {', '.join(required(name))}" in play(name)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (
+            {"resctrl_monitor_source": "processes"},
+            "resctrl_host_source is libvirt, and resctrl_monitor_source is processes. Give all of them the same value.",
+        ),
+        (
+            {"resctrl_source": "processes"},
+            "resctrl_host_source is libvirt, and resctrl_monitor_source is libvirt, and resctrl_source, which other "
+            "playbooks read, is processes. Give all of them the same value.",
+        ),
+    ],
+    ids=["one of two roles", "none of the roles"],
+)
+def test_domains_are_not_told_by_another_source_to_one_role_than_to_the_other(play, variables, said):
+    assert said in play("prepare", **variables)

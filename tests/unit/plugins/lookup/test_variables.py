@@ -89,6 +89,8 @@ def test_known_variables_facts_results_and_variables_of_others_are_no_mistakes()
         "resctrl_stats": {"domains": {}},
         "ansible_facts": {"resctrl_stats": {"domains": {}}},
         "resctrl_now": {"changed": False, "failed": False, "domains": []},
+        "resctrl_skipped": {"changed": False, "skipped": True, "skip_reason": "Conditional result was False"},
+        "resctrl_looped": {"changed": False, "results": [], "msg": "All items completed"},
         "__resctrl_result": {},
         "monitor_default": "enabled",
         "inventory_hostname": "kvm1",
