@@ -68,8 +68,9 @@ link_pythons() {
     for version in 3.{8..14}; do
         if [[ -x $pythons/python$version ]]; then continue; fi
         while read -r python; do
-            # Debian splits the standard library: without python3-venv there is no ensurepip.
-            if "$python" -c 'import ensurepip, ssl, venv' 2>/dev/null; then
+            # Debian splits the standard library: without python3-venv there is no ensurepip. One of a virtual environment
+            # that happens to be switched on would go with it.
+            if "$python" -c 'import ensurepip, ssl, sys, venv; sys.exit(sys.prefix != sys.base_prefix)' 2>/dev/null; then
                 ln -sfn "$python" "$pythons/python$version"
                 break
             fi

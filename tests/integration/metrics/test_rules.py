@@ -171,6 +171,16 @@ CASES = {
             "there is no agent": NEVER,
         },
     ),
+    "ResctrlAgentNotStarted": (
+        [(one("resctrl_policy_declared", still(1)), {})],
+        {
+            "it has run": {
+                **one("resctrl_policy_declared", still(1)),
+                **one("resctrl_enforcement_timestamp_seconds", "0+60x60"),
+            },
+            "there is no policy": one("resctrl_policy_declared", still(0)),
+        },
+    ),
     "ResctrlMetricsStale": (
         [
             (

@@ -76,11 +76,13 @@ class Declarations(t.NamedTuple):
 
     `of`: by UUID; empty on a host without a policy, and where the policy cannot be understood, which is then a warning.
     `reserve`: the RMIDs that the policy leaves free; None where it cannot be understood.
+    `there`: whether the host has a policy, or what was switched there persistently.
     """
 
     of: t.Mapping[str, Declared] = types.MappingProxyType({})
     reserve: int | None = 0
     warnings: t.Sequence[str] = ()
+    there: bool = False
 
 
 def draft_of(content: t.Mapping[str, t.Any]) -> Policy:
@@ -109,8 +111,8 @@ def declarations(host: Host, outcome: Outcome, directory: str = DIRECTORY, draft
         # What was switched is then not known, and a draft is looked at without it
         warnings = (str(exc),)
     if policy is None:
-        return Declarations(reserve=None, warnings=warnings)
-    return Declarations(_declarations(host, outcome, policy), policy.reserve, warnings)
+        return Declarations(reserve=None, warnings=warnings, there=True)
+    return Declarations(_declarations(host, outcome, policy), policy.reserve, warnings, there=True)
 
 
 def _declarations(host: Host, outcome: Outcome, policy: Policy) -> dict[str, Declared]:

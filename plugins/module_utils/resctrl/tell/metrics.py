@@ -62,6 +62,7 @@ _UP = Family("resctrl_monitoring_up", "Whether the host can monitor.")
 _PROBLEMS = Family("resctrl_monitoring_problems", "What is wrong with monitoring on the host; resctrl_info says what.")
 _SECONDS = Family("resctrl_collection_duration_seconds", "What this collection took.")
 _WHEN = Family("resctrl_collection_timestamp_seconds", "When this collection began.")
+_DECLARED = Family("resctrl_policy_declared", "Whether the host has a policy, which its agent is to enforce.")
 _ENFORCED = Family("resctrl_enforcement_timestamp_seconds", "When the policy was enforced last.")
 _SUCCESS = Family("resctrl_enforcement_success", "Whether nothing failed then.")
 _LEFT = Family("resctrl_enforcement_domains", "Domains that were not as declared then.")
@@ -73,6 +74,7 @@ class HostFacts(t.NamedTuple):
     `reserve`: the RMIDs that the policy leaves free; None where that cannot be read.
     `counters`: the bandwidth counters of each cache, see host.describe_counters().
     `configured`: event -> the caches on which it counts something else than by default.
+    `declared`: whether the host has a policy.
     `last_run`: the last enforcement, if any.
     """
 
@@ -83,6 +85,7 @@ class HostFacts(t.NamedTuple):
     cache_sizes: t.Mapping[int, int]
     counters: t.Sequence[t.Mapping[str, t.Any]]
     configured: t.Mapping[str, t.Collection[int]]
+    declared: bool
     last_run: LastRun | None
 
 
@@ -98,6 +101,7 @@ def points(collection: Collection, host: HostFacts) -> t.Iterator[Point]:
     yield from _of_host(snapshot, host)
     yield Point(_SECONDS, {}, round(collection.seconds, 6))
     yield Point(_WHEN, {}, round(collection.began, 3))
+    yield Point(_DECLARED, {}, int(host.declared))
     if host.last_run:
         yield Point(_ENFORCED, {}, round(host.last_run.began, 3))
         yield Point(_SUCCESS, {}, int(not host.last_run.failed))
@@ -187,6 +191,7 @@ def host_facts(host: Host, collection: Collection) -> tuple[HostFacts, list[str]
         cache_sizes=cache_sizes(),
         counters=[] if missing else describe_counters(resctrl, collection.outcome.after),
         configured=changed(configured, cache_directories(resctrl)) if configured else {},
+        declared=declared.there,
         last_run=last_run(),
     )
     return facts, [*declared.warnings]
