@@ -26,7 +26,7 @@ EXAMPLES = r"""
     interval: 2
     analysis: true
 
-- name: Name the domains that hold more of a cache than their share of the vCPUs
+- name: Name the domains that hold more than half of a cache
   ansible.builtin.debug:
     msg: "{{ shares | selectattr('share') | selectattr('share', 'gt', 0.5) | map(attribute='domain') }}"
   vars:

@@ -15,8 +15,9 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefre
 
 # What Prometheus has of the hosts that were chosen, and what it has of the chosen domain wherever it runs
 HOSTS = 'job=~"$job", instance=~"$instance"'
-DOMAIN = f'{HOSTS}, domain=~"$domain"'
-OTHERS = f'{HOSTS}, domain!~"$domain"'
+# One name, which is no pattern: it may have dots and parentheses
+DOMAIN = f'{HOSTS}, domain="$domain"'
+OTHERS = f'{HOSTS}, domain!="$domain"'
 SOURCE = DataSourceRef(type_val="prometheus", uid="$datasource")
 
 OCCUPIED = "libvirt_domain_llc_occupancy_bytes"
