@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ast
+import errno
+import os
 import re
 import sys
 
@@ -78,3 +80,17 @@ def test_a_document_is_printed_as_it_is_but_never_so_that_it_changes_the_screen(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     say.say_document('a="\x1b[2J"\nb\n')
     assert capsys.readouterr().out == printed
+
+
+def test_a_full_disk_is_a_sentence(monkeypatch, capfd):
+    def write(_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("command.verbs.status", write)
+    kept = os.dup(1)
+    try:
+        assert main(["status"]) == 1
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+    assert capfd.readouterr().err == "error: Cannot write the answer: No space left on device\n"

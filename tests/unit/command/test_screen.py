@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import curses
 import os
+import sys
 import time
 
 import pytest
@@ -265,6 +266,14 @@ def test_it_is_live_on_terminals_whose_cursor_can_be_moved(terminal, drawn, tmp_
         _say_whether_it_can_draw(terminal, result)
     _pid, status = os.waitpid(child, 0)
     assert (os.WEXITSTATUS(status), result.read_text()) == (0, str(drawn))
+
+
+def test_it_is_not_live_where_curses_is_not_installed(monkeypatch):
+    """SUSE has it in a package of its own."""
+    monkeypatch.setitem(sys.modules, "curses", None)
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(screen.sys, stream, argparse.Namespace(isatty=lambda: True))
+    assert screen.can_draw() is False
 
 
 def _say_whether_it_can_draw(terminal, result):

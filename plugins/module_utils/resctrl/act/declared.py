@@ -185,7 +185,9 @@ def _condition(status: DomainStatus, wished: bool, failure: errors.ResctrlError 
         return OFF
     if status.starting:
         return STARTING
-    if status.enabled:
+    # One of which new threads cannot be counted is not as declared
+    fails = wished and failure is not None and not isinstance(failure, errors.RmidsExhausted)
+    if status.enabled and not (fails and status.uncounted):
         return COUNTED
     if not wished:
         return UNMONITORED

@@ -43,7 +43,12 @@ def check_local(uri: str) -> None:
 
     Raises UriRefused.
     """
-    host = urllib.parse.urlsplit(uri).hostname
+    try:
+        host = urllib.parse.urlsplit(uri).hostname
+    except ValueError as exc:
+        raise errors.UriRefused(
+            f"The libvirt URI {uri} cannot be understood: {exc}", hint="Give a local URI such as qemu:///system"
+        ) from exc
     if host:
         raise errors.UriRefused(
             f"The libvirt URI {uri} leads to {host}, but only this host's threads and resctrl can be reached",

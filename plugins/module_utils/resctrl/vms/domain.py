@@ -78,7 +78,9 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
         named = by_name.get(word) or by_uuid.get(canonical_uuid(word))
         if named:
             for one in named:
-                selected.setdefault(one.uuid, Selected(word, one))
+                # Who is named stays so, whatever patterns match it too
+                if one.uuid not in selected or not selected[one.uuid].by_name:
+                    selected[one.uuid] = Selected(word, one)
         elif is_pattern(word):
             for one in domains:
                 if one.active and fnmatch.fnmatchcase(one.name, word):

@@ -36,11 +36,22 @@ def main(arguments: t.Sequence[str] | None = None, source: str = LIBVIRT) -> int
     except ResctrlError as exc:
         return fail(exc)
     except BrokenPipeError:
-        # The reader, such as head(1), has seen enough. Python would complain again when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader, such as head(1), has seen enough
+        _print_no_more()
         return 0
+    except OSError as exc:
+        # What is about a file has its name. Without one, it is stdout on a full disk
+        if exc.filename is not None:
+            raise
+        _print_no_more()
+        return fail(f"Cannot write the answer: {exc.strerror}")
     except KeyboardInterrupt:
         # Not above: the agent runs once a minute, and mostly to the end
         import signal
 
         return 128 + signal.SIGINT
+
+
+def _print_no_more() -> None:
+    """Python would try to write what is left when it ends, and complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

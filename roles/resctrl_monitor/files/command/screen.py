@@ -79,9 +79,11 @@ def can_draw() -> bool:
         return False
     try:
         import curses
-
+    except ImportError:
+        return False
+    try:
         curses.setupterm()
-    except (ImportError, curses.error):
+    except curses.error:
         return False
     return curses.tigetstr("cup") is not None
 

@@ -63,7 +63,7 @@ def test_on_a_host_without_a_policy_nothing_is_declared(tmp_path):
 def test_a_damaged_policy_is_a_warning_and_nothing_is_said_of_it(tmp_path, file):
     (tmp_path / file).write_text("{")
     machine = host_of(host(vm(1)), Kernel.of(host(vm(1)), tmp_path / "resctrl"))
-    of, reserve, (warning,) = declarations(machine, query(machine, None), str(tmp_path))
+    of, reserve, (warning,) = declarations(machine, query(machine, None), str(tmp_path))[:3]
     assert (of, reserve) == ({}, None)
     assert warning.startswith(f"Cannot understand {tmp_path / file}: ")
 
@@ -73,7 +73,7 @@ def test_a_draft_stands_for_the_policy_and_the_switches_hold(tmp_path):
     (tmp_path / "switches.json").write_text(json.dumps({uuid(2): "disabled"}))
     machine = host_of(host(vm(1), vm(2)), Kernel.of(host(vm(1), vm(2)), tmp_path / "resctrl"))
     draft = draft_of({"default": "enabled", "reserve_rmids": 3})
-    of, reserve, warnings = declarations(machine, query(machine, None), str(tmp_path), draft)
+    of, reserve, warnings = declarations(machine, query(machine, None), str(tmp_path), draft)[:3]
     assert [(one.state, one.switch) for one in of.values()] == [("enabled", None), ("enabled", "disabled")]
     assert (reserve, warnings) == (3, ())
 
@@ -82,7 +82,7 @@ def test_switches_that_are_damaged_hide_no_draft(tmp_path):
     (tmp_path / "switches.json").write_text("{")
     machine = host_of(host(vm(1)), Kernel.of(host(vm(1)), tmp_path / "resctrl"))
     draft = draft_of({"default": "enabled", "reserve_rmids": 3})
-    of, reserve, (warning,) = declarations(machine, query(machine, None), str(tmp_path), draft)
+    of, reserve, (warning,) = declarations(machine, query(machine, None), str(tmp_path), draft)[:3]
     assert ([one.state for one in of.values()], reserve) == (["enabled"], 3)
     assert warning.startswith(f"Cannot understand {tmp_path / 'switches.json'}: ")
 
@@ -194,3 +194,12 @@ def test_a_domain_that_cannot_be_seen_fails_and_is_not_said_to_be_off(declared):
 
     found = declared(host(vm(1)), MONITORED, change=hide)
     assert (found.condition, found.why) == ("failing", "The process of domain 'vm1' cannot be seen from here")
+
+
+def test_a_domain_with_a_thread_that_cannot_be_counted_is_not_as_declared(declared):
+    """A vCPU that was plugged in is counted by another program."""
+    counted_one, other = vm(1).process.vcpus.values()
+    snapshot = host(vm(1), members={group_for(uuid(1), ROOT): {counted_one}}, location={other: PQOS_MONITOR})
+    found = declared(snapshot, MONITORED)
+    assert found.condition == "failing"
+    assert "pqos" in found.why

@@ -168,3 +168,8 @@ def test_remote_uris_are_refused_with_the_reason(uri):
 )
 def test_each_driver_has_its_state_directory(uri, directory):
     assert state_directory(uri) == directory
+
+
+def test_a_uri_that_is_none_is_refused():
+    with pytest.raises(errors.UriRefused, match=r"The libvirt URI qemu\+ssh://\[kvm1/system cannot be understood"):
+        check_local("qemu+ssh://[kvm1/system")

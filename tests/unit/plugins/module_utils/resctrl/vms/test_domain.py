@@ -77,6 +77,13 @@ def test_what_is_named_is_told_from_what_a_pattern_matched():
     ]
 
 
+def test_what_a_pattern_matched_is_named_if_its_name_follows():
+    assert [(one.domain, one.by_name) for one in select(["web-?", WEB2.name, WEB1.uuid], ALL)] == [
+        (WEB1, True),
+        (WEB2, True),
+    ]
+
+
 # Libvirt knows no name twice. Other managers do, and number their machines
 PVE1 = Domain("web", "00000000-0000-4000-8000-000000000011", True, number="100")
 PVE2 = Domain("web", "00000000-0000-4000-8000-000000000012", True, number="101")

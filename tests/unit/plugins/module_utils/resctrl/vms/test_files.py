@@ -70,6 +70,12 @@ def test_a_domain_that_is_starting_runs_before_its_process_does(host):
     assert host.list() == [VM3]
 
 
+def test_one_whose_process_is_not_qemu_yet_runs_too(host):
+    (host.state / "vm3.xml").write_bytes(status(vcpus=(), reason="starting up"))
+    host.proc.program(100, "libvirtd")
+    assert host.list() == [VM3]
+
+
 def test_a_domain_of_another_pid_namespace_runs_under_another_number(host):
     """libvirt and its QEMUs are in a container: 54 in the file is 100 here."""
     (host.state / "vm3.xml").write_bytes(status(pid=54))

@@ -171,6 +171,14 @@ def test_a_domain_is_starting_as_long_as_its_process_has_no_vcpus(host):
         host.source.find(VM3)
 
 
+def test_a_domain_is_starting_before_its_process_runs_qemu(host):
+    """libvirt has forked, and the child waits for its permission to become QEMU."""
+    host.proc.program(100, "libvirtd")
+    host.write(status(vcpus=(), reason="starting up"))
+    with pytest.raises(errors.DomainStarting, match="'vm3' is starting"):
+        host.source.find(VM3)
+
+
 def test_a_domain_that_died_while_it_was_starting_is_gone(host):
     host.write(status(vcpus=(), reason="starting up"))
     with pytest.raises(errors.DomainGone):
