@@ -78,7 +78,9 @@ def plan(snapshot: Snapshot, wishes: Wishes) -> Plan:
         return Plan((), {**denied, **failures, **dict.fromkeys(needy, shortage)})
     steps = [*removals, *moves]
     room = snapshot.free_rmids - wishes.reserve + sum((step.kind == REMOVE) - (step.kind == CREATE) for step in steps)
-    departures, kept_too_much = _departures(snapshot, wanted, {step.tid for step in moves}, room, there)
+    departures, kept_too_much = _departures(
+        snapshot, wanted, {step.tid for step in moves}, room, there, reserve=wishes.reserve
+    )
     steps += [*departures, *_counters(snapshot, steps, wishes)]
     return Plan(tuple(steps), {**denied, **failures, **kept_too_much})
 
@@ -139,14 +141,14 @@ def _moves(running: Running, wanted: t.Mapping[Group, t.Sequence[int]], snapshot
 
 
 def _departures(
-    snapshot: Snapshot, wanted: _Wanted, moved: t.Container[int], room: int, there: t.Collection[Group]
+    snapshot: Snapshot, wanted: _Wanted, moved: t.Container[int], room: int, there: t.Collection[Group], *, reserve: int
 ) -> tuple[list[Operation], dict[str, errors.ResctrlError]]:
     """Take threads out that a group of ours should not count; and for whom there is no RMID for it.
 
     To take a thread out is to write to a CTRL_MON group's tasks, which may change its allocation. So they move into
     another group of ours which is then removed. Until there is an RMID for that the group stays as it is: to remove it
     first would mean to lose it, as long as the lines of its RMID are in the cache. `moved` threads go elsewhere anyway.
-    `room` is how many RMIDs are left, `there` are the groups that there are by then.
+    `room` is how many RMIDs are left beside the `reserve`, `there` are the groups that there are by then.
     """
     steps: list[Operation] = []
     failures: dict[str, errors.ResctrlError] = {}
@@ -155,7 +157,7 @@ def _departures(
             extra = [tid for tid in sorted(_extra(running, group, tids, snapshot)) if tid not in moved]
             here = snapshot.room(group.ctrl, there)
             if extra and room < 1:
-                failures[running.domain.uuid] = _kept_too_much(running, snapshot)
+                failures[running.domain.uuid] = _kept_too_much(running, snapshot, reserve)
             elif extra and here is not None and here < 1:
                 from .places import kept_too_much
 
@@ -193,10 +195,12 @@ def _extra(running: Running, group: Group, tids: t.Sequence[int], snapshot: Snap
     return extra if running.process.pid in extra or not extra <= running.process.threads else frozenset()
 
 
-def _kept_too_much(running: Running, snapshot: Snapshot) -> errors.RmidsExhausted:
+def _kept_too_much(running: Running, snapshot: Snapshot, reserve: int) -> errors.RmidsExhausted:
+    reserved = f"; {reserve} reserved" if reserve else ""
     return errors.RmidsExhausted(
         f"Domain '{running.domain.name}' stays monitored with more threads than wished: to take some out needs one "
-        f"free RMID for a moment, and none of {snapshot.rmids_in_words} is free (held by: {snapshot.holders()})",
+        f"free RMID for a moment, and none of {snapshot.rmids_in_words} is free (held by: {snapshot.holders()}"
+        f"{reserved})",
         hint="Disable another domain, or lower the reserve, and run again",
     )
 

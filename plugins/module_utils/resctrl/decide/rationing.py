@@ -154,9 +154,22 @@ class _Shares:
                 elif self.wishes.turns and uuid in self.kept_out:
                     denied[uuid] = _kept_for_others(running, self.wishes.turns)
                 else:
-                    denied[uuid] = _waits(running, self.snapshot, ctrl, first=ctrl not in queues)
+                    denied[uuid] = self._waits(running, ctrl, first=ctrl not in queues)
                     queues.add(ctrl)
         return denied
+
+    def _waits(self, running: Running, ctrl: str | None, first: bool) -> errors.RmidsExhausted:
+        turn = "It is the next to be monitored when one is free" if first else "It is monitored when one is free for it"
+        if ctrl is not None:
+            return waits(running, ctrl, self.snapshot, turn)
+        reserve = self.wishes.reserve
+        reserved = f", {reserve} of them reserved," if reserve else ""
+        lower = "lower the reserve, " if reserve else ""
+        return errors.RmidsExhausted(
+            f"Out of RMIDs: of {self.snapshot.rmids_in_words}{reserved} none is left for domain "
+            f"'{running.domain.name}'",
+            hint=f"{turn}: give it a higher priority, disable another, {lower}or remove groups that nobody needs",
+        )
 
 
 def _kept_for_others(running: Running, queue: Queue) -> errors.RmidsExhausted:
@@ -177,14 +190,4 @@ def _takes_turns(
         f"Domain '{running.domain.name}' is not counted now: {waiting + len(began)} domains take turns with "
         f"{len(began)} group{'s' if len(began) > 1 else ''}",
         hint=f"Its turn comes {in_words(wait(place, began, queue))}; to count it always, give it a higher priority",
-    )
-
-
-def _waits(running: Running, snapshot: Snapshot, ctrl: str | None, first: bool) -> errors.RmidsExhausted:
-    turn = "It is the next to be monitored when one is free" if first else "It is monitored when one is free for it"
-    if ctrl is not None:
-        return waits(running, ctrl, snapshot, turn)
-    return errors.RmidsExhausted(
-        f"Out of RMIDs: of {snapshot.rmids_in_words} none is left for domain '{running.domain.name}'",
-        hint=f"{turn}: give it a higher priority, disable another, or remove groups that nobody needs",
     )

@@ -97,7 +97,7 @@ class Source:
         return (len(self.processes.vcpus_by_name(pid)), len(self.processes.threads(pid)))
 
     def _absence(self, domain: Domain, status: Status) -> errors.ResctrlError:
-        # Between fork and exec the process is there, but still libvirtd's program (qemuProcessLaunch() saves the file then)
+        # Between fork and exec, when qemuProcessLaunch() saves the file, the process is still libvirtd's program
         if status.starting and (not status.pid or self.processes.is_there(status.pid)):
             return starting(domain)
         if not self.sees_all():

@@ -268,6 +268,7 @@ def test_without_an_rmid_to_spare_threads_stay_and_the_domain_stays_counted(num_
     failure = planned.failures[uuid(1)]
     assert isinstance(failure, errors.RmidsExhausted)
     assert "stays monitored with more threads than wished" in str(failure)
+    assert (f"; {reserve} reserved)" in str(failure)) is (reserve > 0)
 
 
 def test_a_hot_plugged_vcpu_is_added_though_other_threads_cannot_leave():
