@@ -232,13 +232,16 @@ def _check(host: Host) -> Report:
 
 def _enforce(host: Host, changed_at: t.Callable[[], int]) -> Report:
     """Enforce the policy, and note for the metrics how that ended."""
-    began, report = time.time(), None
+    began = time.time()
     try:
         outcomes = upkeep.keep_up(lambda: upkeep.enforce_policy(host), changed_at)
         report = report_on(outcomes, host.resctrl)
-        return report
-    finally:
-        upkeep.note_run(began, report)
+    except Exception:
+        # Not one that was interrupted
+        upkeep.note_run(began, None)
+        raise
+    upkeep.note_run(began, report)
+    return report
 
 
 def _print_report(report: Report, resctrl: Resctrl) -> None:
