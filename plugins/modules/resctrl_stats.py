@@ -749,7 +749,9 @@ ansible_facts:
                       description: The share of the cache that these are, or null.
                       type: float
                     vcpu_share:
-                      description: Its share of the running vCPUs on the CPUs of this cache.
+                      description:
+                        - Its share of the running vCPUs on the CPUs of this cache. Null where it is not known which of
+                          its threads are vCPUs.
                       type: float
                     mbm_total_bytes_per_second:
                       description: What it moves through the cache, or null.
@@ -790,10 +792,21 @@ ansible_facts:
               contains:
                 what:
                   description:
-                    - V(domains), V(turns), V(vcpus), V(partial), V(bandwidth) and V(configuration) are about this host.
-                      V(host), V(devices), V(warm_up) and V(window) hold everywhere.
+                    - V(domains), V(turns), V(vcpus), V(partial), V(bandwidth), V(occupancy) and V(configuration) are about
+                      this host. V(host), V(devices), V(warm_up) and V(window) hold everywhere.
                   type: str
-                  choices: [domains, turns, vcpus, partial, bandwidth, configuration, host, devices, warm_up, window]
+                  choices:
+                    - domains
+                    - turns
+                    - vcpus
+                    - partial
+                    - bandwidth
+                    - occupancy
+                    - configuration
+                    - host
+                    - devices
+                    - warm_up
+                    - window
                 domains:
                   description: The names of the domains that it is about, if any.
                   type: list

@@ -101,7 +101,7 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
     return {
         "name": name,
         "running": len(running),
-        "monitored": sum(1 for one in running.values() if one["vcpus"]["counted"]),
+        "monitored": sum(1 for one in running.values() if one["vcpus"]["counted"] or not one.get("reason")),
         "used": max((one["used"] for one in fact["host"]["sockets"] if one["used"] is not None), default=None),
         "observed": any(one["ceiling_source"] == "observed" for one in fact["host"]["sockets"]),
         "fullness": max(

@@ -15,7 +15,7 @@ from ..judge.usage import between
 from ..kernel.allocation import rules, schemata
 from ..kernel.groups import ROOT
 from ..kernel.topology import Cache, caches
-from ..observe.sampling import Statistics, sample_all, whole_host
+from ..observe.sampling import Statistics, sample_again, sample_all, whole_host
 from ..observe.usage import places, usages
 from ..vms.domain import keys
 from . import histories
@@ -63,7 +63,7 @@ def analyse(
     began = dt.datetime.now(dt.timezone.utc)
     first_usage, first = usages(snapshot, processes), sample_all(host.resctrl, statuses)
     time.sleep(interval)
-    second_usage, second = usages(snapshot, processes), sample_all(host.resctrl, statuses)
+    second_usage, second = usages(snapshot, processes), sample_again(host.resctrl, statuses)
     counted = with_turns([Statistics(status, now, then) for status, then, now in zip(statuses, first, second)])
     cpu = {uuid: between(usage, second_usage[uuid]) for uuid, usage in first_usage.items()}
     whole, topology = everything(first[-1], second[-1]), caches()

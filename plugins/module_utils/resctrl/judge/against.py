@@ -31,16 +31,18 @@ class Uncounted(t.NamedTuple):
 def uncounted(situation: Situation) -> list[Uncounted]:
     """What the numbers of a host leave out; what no hardware counts comes last."""
     subjects = situation.subjects
-    without = tuple(one.name for one in subjects if not one.counted and not one.waits)
+    without = tuple(one.name for one in subjects if not one.monitored and not one.waits)
     waiting = tuple(one.name for one in subjects if one.waits)
     sharing = tuple(one.name for one in subjects if one.waits_for_counters)
     partly = tuple(one.name for one in subjects if one.counted and one.uncounted)
     partial = tuple(one.name for one in subjects if _is_partial(one))
+    unnamed = tuple(one.name for one in subjects if one.unnamed)
     found = [
         Uncounted("domains", f"These VMs are not monitored: {_listed(without)}.", without),
         Uncounted("turns", f"It was not the turn of these VMs to be counted: {_listed(waiting)}.", waiting),
         Uncounted("turns", f"It was not the turn of these VMs to have bandwidth counted: {_listed(sharing)}.", sharing),
         Uncounted("vcpus", f"Some vCPUs of these VMs are not counted: {_listed(partly)}.", partly),
+        Uncounted("vcpus", f"Which threads of these VMs are vCPUs is not known: {_listed(unnamed)}.", unnamed),
         Uncounted("partial", f"Of these VMs only a part is known: {_listed(partial)}.", partial),
     ]
     found = [one for one in found if one.domains]
@@ -48,6 +50,10 @@ def uncounted(situation: Situation) -> list[Uncounted]:
     if lacking:
         said = f"How much everything moves through L3 cache {_listed(lacking)} is not known. {_WHOLE}"
         found.append(Uncounted("bandwidth", said))
+    untold = [cache for cache, one in situation.whole.items() if "occupancy" in one.partial and one.held is None]
+    if untold:
+        said = f"How full L3 cache {_listed(untold)} is was added up from the VMs that are monitored."
+        found.append(Uncounted("occupancy", said))
     if situation.configured:
         said = f"These events were configured to count something else than usual: {'; '.join(situation.configured)}."
         found.append(Uncounted("configuration", said))
@@ -78,23 +84,31 @@ def doubts_of(situation: Situation) -> tuple[str, ...]:
     sizes = [cache for cache in situation.caches if situation.fullness(cache) is None]
     untold = [socket.key for socket in situation.sockets if situation.moved(socket.caches) is None]
     ceilings = [one.key for one in situation.sockets if one.key not in situation.ceilings and one.key not in untold]
-    without = [one.name for one in situation.subjects if not one.counted]
+    without = [one.name for one in situation.subjects if not one.monitored]
     found = [
         *doubts_of_time(situation),
         *([f"How full L3 cache {_listed(sizes)} is could not be told."] if sizes else []),
         *([f"How much {_listed(untold)} moves could not be told."] if untold else []),
         *([f"No ceiling of the memory bandwidth is known for {_listed(ceilings)}."] if ceilings else []),
         *([f"Nothing is known of {_listed(without)}, which no group counts."] if without else []),
+        *_doubts_of_shares(situation),
         *([] if situation.caches else ["Nothing was counted at all."]),
     ]
     return tuple(found)
 
 
+def _doubts_of_shares(situation: Situation) -> list[str]:
+    """What speaks against any share of the running vCPUs."""
+    unnamed = [one.name for one in situation.subjects if one.unnamed]
+    said = f"Shares of the vCPUs leave out {_listed(unnamed)}, of which the vCPUs are not known."
+    return [said] if unnamed else []
+
+
 def doubts_of_cache(situation: Situation, subject: Subject, cache: int, *, quiet: bool) -> tuple[str, ...]:
     """What speaks against that a domain holds more than its share of a cache, and is `quiet` there."""
-    found = [*doubts_of_time(situation), *_partial(subject, [cache])]
+    found = [*doubts_of_time(situation), *_doubts_of_shares(situation), *_partial(subject, [cache])]
     if subject.forced_by in ("cachetune", "memorytune"):
-        found.append("libvirt may have allocated a part of the cache to it: what is its own it takes from nobody.")
+        found.append("libvirt may have allocated a part of the cache to it: it takes nothing of that from others.")
     moved = situation.moved([cache])
     if quiet and moved is not None and moved < (situation.caches[cache].size or 0):
         found.append("Little is moved through this cache at all: it may hold what nobody has needed since.")
@@ -105,7 +119,8 @@ def doubts_of_cache(situation: Situation, subject: Subject, cache: int, *, quiet
 
 def doubts_of_bandwidth(situation: Situation, subject: Subject | None, socket: Socket | None) -> tuple[str, ...]:
     """What speaks against that a domain moves more than its share of a socket's memory bandwidth."""
-    found = [*doubts_of_time(situation), *(_partial(subject, socket.caches) if subject and socket else [])]
+    found = [*doubts_of_time(situation), *_doubts_of_shares(situation)]
+    found += _partial(subject, socket.caches) if subject and socket else []
     ceiling = situation.ceilings.get(socket.key) if socket else None
     if ceiling and ceiling.source == OBSERVED:
         found.append("The ceiling is only the most that was ever seen here: the memory may be able to do more.")

@@ -151,7 +151,7 @@ def _of_cache(situation: Situation, cache: int) -> t.Iterator[Finding]:
     if not size or fullness is None or fullness < NEARLY_FULL:
         return
     package = situation.caches[cache].package
-    for subject in situation.subjects:
+    for subject in (one for one in situation.subjects if not one.unnamed):
         held = subject.holdings.get(cache, Holding()).held
         fair = situation.fair_share(subject, [cache])
         if held is not None and held / size >= max(AT_LEAST, MUCH_MORE * fair):
@@ -209,7 +209,7 @@ def _of_socket(situation: Situation, socket: Socket) -> t.Iterator[Finding]:
         moved = add(subject.holdings.get(one, Holding()).moved for one in socket.caches)
         accounted += moved or 0.0
         fair = situation.fair_share(subject, socket.caches)
-        if moved is not None and moved / everything >= max(AT_LEAST, MUCH_MORE * fair):
+        if not subject.unnamed and moved is not None and moved / everything >= max(AT_LEAST, MUCH_MORE * fair):
             numbers = {**common, "bytes_per_second": moved, "share": moved / everything, "fair_share": fair}
             against = doubts_of_bandwidth(situation, subject, socket)
             yield Finding(MOVES_MORE, subject.name, subject.uuid, cache, socket.package, numbers, against)

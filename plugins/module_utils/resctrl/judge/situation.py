@@ -43,6 +43,7 @@ class Subject(t.NamedTuple):
     `vcpus`: their ids.  `counted` and `uncounted`: how many of them are counted, and are not.
     `forced_by`: see DomainStatus.
     `stalls`: package -> the share of its cycles that misses of the L3 cache cost; empty without telemetry.
+    `unnamed`: it is counted, and which of its threads are vCPUs is not known, so that no share of these is.
     `waits`: it takes turns to be counted, and it is not its turn.  `waits_for_counters`: only its bandwidth does.
     `identity`: what a later process or other groups of this domain do not have; "" where it is not known.
     """
@@ -60,6 +61,12 @@ class Subject(t.NamedTuple):
     identity: str = ""
     waits: bool = False
     waits_for_counters: bool = False
+    unnamed: bool = False
+
+    @property
+    def monitored(self) -> bool:
+        """Whether something counts it."""
+        return bool(self.counted) or self.unnamed
 
 
 class Ceiling(t.NamedTuple):
@@ -157,6 +164,7 @@ def subject_of(
         _identity(process, second, len(counted)),
         waits=one.turned is not None and one.turned.notes.waits,
         waits_for_counters=one.turned is not None and one.turned.notes.waits_for_counters,
+        unnamed=bool(status.groups) and not counted and not status.uncounted,
     )
 
 
@@ -173,28 +181,34 @@ def _identity(process: str, sample: Sample, counted: int) -> str:
 
 def holdings(first: Sample, second: Sample) -> dict[int, Holding]:
     """L3 cache id -> what the groups of a domain have of it at the second moment."""
-    return {cache: holding for cache, (holding, _speed) in _holdings(first, second).items()}
+    return {cache: holding for cache, (holding, _held, _speed) in _holdings(first, second).items()}
 
 
 def everything(first: Sample, second: Sample) -> dict[int, Holding]:
     """L3 cache id -> what everything on a host has of it, by the samples of the whole host.
 
-    What is moved is None where something lacks: shares of a part would be too large. Only a group whose bandwidth the
-    hardware has never counted in a cache (unavailable, AMD) lacks nothing, since nothing of it has run there.
+    What is held, or moved, is None where something lacks: shares of a part would be wrong. Only a group of which the
+    hardware has never counted anything in a cache (unavailable, AMD) lacks nothing, since nothing of it has run there.
     """
     return {
-        cache: holding if speed and speed.value.reason in (None, UNAVAILABLE) else holding._replace(moved=None)
-        for cache, (holding, speed) in _holdings(first, second).items()
+        cache: holding._replace(
+            held=holding.held if _is_whole(held) else None, moved=holding.moved if _is_whole(speed) else None
+        )
+        for cache, (holding, held, speed) in _holdings(first, second).items()
     }
 
 
-def _holdings(first: Sample, second: Sample) -> dict[int, tuple[Holding, Sum | None]]:
-    """Each with the sum of what is moved each second."""
+def _is_whole(of: Sum | None) -> bool:
+    return of is not None and of.value.reason in (None, UNAVAILABLE)
+
+
+def _holdings(first: Sample, second: Sample) -> dict[int, tuple[Holding, Sum, Sum | None]]:
+    """Each with the sum of what is held, and of what is moved each second."""
     speeds, events = rates(first, second).of(L3), {event.name for event in second.events}
     found = {}
     for cache, sums in per_place(second, L3).items():
         speed = speeds.get(cache, {}).get(TOTAL)
-        found[cache] = _holding(sums[OCCUPANCY], speed, events), speed
+        found[cache] = _holding(sums[OCCUPANCY], speed, events), sums[OCCUPANCY], speed
     return found
 
 

@@ -8,6 +8,7 @@ import typing as t
 
 from ..decide.samples import Part, Sample, outermost
 from ..decide.status import DomainStatus
+from ..errors import Unreadable
 from ..kernel.counters import Reader
 from ..kernel.events import ERROR, GONE, NOT_ENABLED, UNSUPPORTED
 from ..kernel.groups import ROOT
@@ -43,7 +44,7 @@ def statistics(resctrl: Resctrl, statuses: t.Sequence[DomainStatus], interval: f
     if interval is None:
         return [Statistics(status, one) for status, one in zip(statuses, first)]
     time.sleep(interval)
-    second = sample_all(resctrl, statuses)
+    second = sample_again(resctrl, statuses)
     return [Statistics(status, now, then) for status, then, now in zip(statuses, first, second)]
 
 
@@ -63,6 +64,23 @@ def sample_all(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sam
         samples = [_sample(status, empty, reader, counters) for status in statuses]
     # What was read while resctrl was mounted anew is of the one mount or of the other
     return samples if resctrl.generation_of_mount() == reader.mount else [_of_no_generation(one) for one in samples]
+
+
+def sample_again(resctrl: Resctrl, statuses: t.Sequence[DomainStatus]) -> list[Sample]:
+    """A later sample of each domain, and of the CTRL_MON groups that the whole host has by then.
+
+    One that is new has no first sample, so that there is no rate of the whole host.
+    Raises Unreadable, see statistics().
+    """
+    return sample_all(resctrl, [one if one.domain.uuid else _whole_host_by_now(resctrl, one) for one in statuses])
+
+
+def _whole_host_by_now(resctrl: Resctrl, before: DomainStatus) -> DomainStatus:
+    try:
+        return whole_host(resctrl.groups())
+    except Unreadable:
+        # It is not known either what the root's numbers are sums of, see _sum()
+        return before
 
 
 def _counters(resctrl: Resctrl) -> Counters | None:

@@ -194,7 +194,7 @@ def _cache(situation: Situation, cache: int) -> dict[str, t.Any]:
         "occupied": situation.occupied(cache),
         "fullness": _rounded(situation.fullness(cache)),
         "bytes_per_second": _rounded(whole.moved),
-        "domains": [_holder(situation, one, cache) for one in situation.subjects if one.counted],
+        "domains": [_holder(situation, one, cache) for one in situation.subjects if one.monitored],
     }
 
 
@@ -204,7 +204,7 @@ def _holder(situation: Situation, subject: Subject, cache: int) -> dict[str, t.A
         "name": subject.name,
         "llc_occupancy": holding.held,
         "share": _rounded(holding.held / size) if size and holding.held is not None else None,
-        "vcpu_share": _rounded(situation.fair_share(subject, [cache])),
+        "vcpu_share": None if subject.unnamed else _rounded(situation.fair_share(subject, [cache])),
         "mbm_total_bytes_per_second": _rounded(holding.moved),
         "partial": sorted(holding.partial),
     }

@@ -71,7 +71,7 @@ def test_an_allocation_of_its_own_speaks_against_it():
     own = subject("vm1", 700, 90_000.0, forced_by="cachetune")
     (found,) = findings(situation(own, quiet, subject("vm3", 100, 0.0)))
     assert found.against == (
-        "libvirt may have allocated a part of the cache to it: what is its own it takes from nobody.",
+        "libvirt may have allocated a part of the cache to it: it takes nothing of that from others.",
     )
 
 
@@ -258,3 +258,37 @@ def test_of_very_many_names_some_are_said_and_how_many_more_there_are():
     (nothing,) = findings(of)
     assert "Nothing is known of vm0000, " in nothing.against[-1]
     assert "vm0009 and 990 more, which no group counts." in nothing.against[-1]
+
+
+# -- domains that are counted as a whole: their vCPUs are not known (Incus, older Proxmox VE) --
+
+whole = subject("pve100", 700, 90_000.0, vcpus=0.0, counted=0, unnamed=True)
+
+
+def test_one_whose_vcpus_are_not_known_is_monitored_and_shown_without_a_share_of_them():
+    of = situation(whole, quiet, moved=100_000.0)
+    told = describe_situation(of)
+    assert "domains" not in [one["what"] for one in told["not_counted"]]
+    (said,) = [one for one in told["not_counted"] if one["what"] == "vcpus"]
+    assert (said["domains"], said["msg"]) == (["pve100"], "Which threads of these VMs are vCPUs is not known: pve100.")
+    (first, second) = told["caches"][0]["domains"]
+    assert (first["name"], first["share"], first["vcpu_share"]) == ("pve100", 0.7, None)
+    assert (second["name"], second["vcpu_share"]) == ("vm2", 1.0)
+
+
+def test_one_whose_vcpus_are_not_known_is_blamed_for_no_share_of_them():
+    assert kinds(situation(whole, quiet, moved=100_000.0, ceilings=ceiling)) == [("nothing_stands_out", "")]
+
+
+def test_the_shares_of_others_leave_it_out_and_that_is_said():
+    (found,) = findings(situation(hog, whole._replace(holdings={}), subject("vm2", 300, 10_000.0, vcpus=2.0)))
+    assert found.domain == "vm1"
+    assert "Shares of the vCPUs leave out pve100, of which the vCPUs are not known." in found.against
+
+
+def test_where_not_all_of_a_cache_is_told_what_is_known_is_said_to_be_added_up():
+    unknown = situation(hog, quiet)._replace(whole={0: Holding(None, None, frozenset({"occupancy"}))})
+    told = describe_situation(unknown)
+    assert told["caches"][0]["occupied"] == 900
+    said = {one["what"]: one["msg"] for one in told["not_counted"]}
+    assert said["occupancy"] == "How full L3 cache 0 is was added up from the VMs that are monitored."

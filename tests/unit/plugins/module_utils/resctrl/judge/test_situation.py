@@ -48,3 +48,16 @@ def test_a_part_of_a_domains_bandwidth_is_judged_and_of_everything_only_the_whol
     partial = frozenset() if part == 30.0 else frozenset({"bandwidth"})
     assert holdings(first, second) == {0: Holding(18, part, partial)}
     assert everything(first, second) == {0: Holding(18, all_of_it, partial)}
+
+
+@pytest.mark.parametrize(
+    ("reason", "all_of_it"), [("error", None), ("unavailable", 9)], ids=["it cannot be read", "nothing ran there"]
+)
+def test_how_full_a_cache_is_is_not_told_by_a_part(reason, all_of_it):
+    second = look(4.0, Value(40), Value(80))
+    parts = {**second.parts}
+    values = {**parts[LIBVIRT].places[Place(L3, 0)], "llc_occupancy": Value(None, reason)}
+    parts[LIBVIRT] = parts[LIBVIRT]._replace(places={Place(L3, 0): values})
+    second = second._replace(parts=parts)
+    assert holdings(look(0.0, Value(0), Value(0)), second)[0].held == 9
+    assert everything(look(0.0, Value(0), Value(0)), second)[0].held == all_of_it

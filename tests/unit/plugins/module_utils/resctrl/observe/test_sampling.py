@@ -193,6 +193,15 @@ def test_what_everything_moves_is_not_known_if_a_group_goes_meanwhile(tree, cloc
     assert whole_rate(tree, OURS) == Sum(Value(None, "reset"))
 
 
+def test_what_everything_moves_is_not_known_if_an_allocation_comes_meanwhile(tree, clock, monkeypatch):
+    """Its domain may move more than all others."""
+    # A directory that is made in the root is no new mount
+    monkeypatch.setattr(Resctrl, "generation_of_mount", lambda _self: 1)
+    tree.write({ROOT: {0: (10, 5000, 1)}})
+    clock.meanwhile = lambda: tree.write({ROOT: {0: (10, 7000, 1)}, LIBVIRT: {0: (10, 40000, 1)}})
+    assert whole_rate(tree) == Sum(Value(None, "gone"), 500.0)
+
+
 def test_what_everything_moves_is_known_if_a_group_comes_meanwhile(tree, clock):
     tree.write({ROOT: {0: (10, 5000, 1)}, LIBVIRT_MONITOR: {0: (10, 100, 1)}})
     clock.meanwhile = lambda: tree.write({ROOT: {0: (10, 7000, 1)}, OURS: {0: (10, 100, 1)}})
