@@ -792,8 +792,8 @@ ansible_facts:
               contains:
                 what:
                   description:
-                    - V(domains), V(turns), V(vcpus), V(partial), V(bandwidth), V(occupancy) and V(configuration) are about
-                      this host. V(host), V(devices), V(warm_up) and V(window) hold everywhere.
+                    - V(domains), V(turns), V(vcpus), V(partial), V(bandwidth), V(occupancy) and V(configuration) are
+                      about this host. V(host), V(devices), V(warm_up) and V(window) hold everywhere.
                   type: str
                   choices:
                     - domains
