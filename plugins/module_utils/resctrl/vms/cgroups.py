@@ -18,8 +18,9 @@ from ..kernel.mounts import unescaped
 # The key in cpu.stat, and how many of its units are a second: those of version 2, then of version 1
 _THROTTLED = (("throttled_usec", 1e6), ("throttled_time", 1e9))
 _STALLED = re.compile(r"^some .*total=([0-9]+)$", re.MULTILINE)
-# What several domains share is no limit of one of them
-_SHARED = ".slice"
+# What several domains may share is no limit of one of them: a slice, the service of a manager that leaves its QEMUs there,
+# a login in which they were started, a container's init
+_SHARED = re.compile(r".*(\.slice|\.service|/session-[^/]*\.scope|/init\.scope)", re.DOTALL)
 
 
 class Cgroups:
@@ -72,7 +73,7 @@ class Cgroups:
         """The seconds for which a thread or more of the domain's own cgroup waited for memory; None where not told."""
         own = {self._group(pid, tid, "") for tid in (pid, *tids)} - {""}
         path = os.path.commonpath(own) if own else ""
-        if not path or path == self._mounts[""] or path.endswith(_SHARED):
+        if not path or path == self._mounts[""] or _SHARED.fullmatch(path):
             return None
         match = _STALLED.search(read_if_there(f"{path}/memory.pressure"))
         return int(match.group(1)) / 1e6 if match else None
@@ -80,7 +81,7 @@ class Cgroups:
 
 def _upwards(path: str, root: str) -> t.Iterator[str]:
     """A cgroup and those around it, as far as they are one domain's."""
-    while path.startswith(f"{root}/") and not path.endswith(_SHARED):
+    while path.startswith(f"{root}/") and not _SHARED.fullmatch(path):
         yield path
         path = os.path.dirname(path)
 

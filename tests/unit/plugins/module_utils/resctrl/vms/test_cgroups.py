@@ -105,3 +105,16 @@ def test_without_cgroups_nothing_is_known(machine):
     machine.thread(101)
     assert machine.cgroups.throttled(100, [101]) is None
     assert machine.cgroups.stalled(100, [101]) is None
+
+
+@pytest.mark.parametrize(
+    "shared", ["/system.slice/incus.service", "/user.slice/user-0.slice/session-3.scope", "/init.scope", "/x.slice"]
+)
+def test_where_a_manager_leaves_all_of_its_domains_nothing_is_told_of_one(machine, shared):
+    root = machine.mount("cgroup2", "rw", "cgroup")
+    for tid in (100, 101):
+        machine.thread(tid, f"0::{shared}")
+    write(root, shared, "cpu.stat", "throttled_usec 7000000\n")
+    write(root, shared, "memory.pressure", "some avg10=0.00 total=9000000\n")
+    assert machine.cgroups.throttled(100, [101]) is None
+    assert machine.cgroups.stalled(100, [101]) is None
