@@ -31,6 +31,9 @@ _HEADROOM = 1.25
 # The percentage that a domain is offered which moves most bytes
 _HALF = 50
 
+# libvirt: "Identical vcpus in cachetunes found"
+_ONE = "It takes the place of this cache's line in the <cachetune> of these vCPUs, of which libvirt takes only one."
+
 
 class Allocations(t.NamedTuple):
     """The host's rules, and what each CTRL_MON group, the root included, may use: group -> L3 cache id -> mask."""
@@ -70,10 +73,15 @@ class Own(t.NamedTuple):
 def owned(status: DomainStatus, sample: Sample) -> list[Own]:
     """The CTRL_MON groups that libvirt has made for a domain, with what is known of them."""
     return [
-        Own(group, status.counted.get(group, ()), _held(part))
+        Own(group, _vcpus(status, group), _held(part))
         for group, part in sample.parts.items()
         if group.ctrl and not group.mon
     ]
+
+
+def _vcpus(status: DomainStatus, group: Group) -> tuple[int, ...]:
+    """The vCPUs of an allocation: those that a MON group in it counts, too."""
+    return tuple(sorted(vcpu for one, vcpus in status.counted.items() if one.ctrl == group.ctrl for vcpu in vcpus))
 
 
 def _held(part: Part) -> dict[int, float]:
@@ -114,11 +122,11 @@ def _of_allocation(
         once = f"It was looked at for {situation.interval:.3g} seconds: look again when the VM is busy."
         if bits < _bits(mask):
             xml = _cachetune(own.vcpus, cache, bits, size, rules)
-            yield Advice(NOT_FILLED, subject.name, subject.uuid, cache, None, numbers, xml, (once,))
+            yield Advice(NOT_FILLED, subject.name, subject.uuid, cache, None, numbers, xml, (once, _ONE))
     elif held >= _FULL * allowed:
         more = max(1, rules.least)
         xml = _cachetune(own.vcpus, cache, _bits(mask) + more, size, rules)
-        doubts = ("A VM that streams fills whatever it is given.", *_room(allocations, cache, more))
+        doubts = ("A VM that streams fills whatever it is given.", _ONE, *_room(allocations, cache, more))
         yield Advice(ALWAYS_FULL, subject.name, subject.uuid, cache, None, numbers, xml, doubts)
 
 

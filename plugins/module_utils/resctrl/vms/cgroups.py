@@ -18,8 +18,8 @@ from ..kernel.mounts import unescaped
 # The key in cpu.stat, and how many of its units are a second: those of version 2, then of version 1
 _THROTTLED = (("throttled_usec", 1e6), ("throttled_time", 1e9))
 _STALLED = re.compile(r"^some .*total=([0-9]+)$", re.MULTILINE)
-# What several domains may share is no limit of one of them: a slice, the service of a manager that leaves its QEMUs there,
-# a login in which they were started, a container's init
+# What several domains may share is no limit of one of them: a slice, the service of a manager that leaves its QEMUs
+# there, a login in which they were started, a container's init
 _SHARED = re.compile(r".*(\.slice|\.service|/session-[^/]*\.scope|/init\.scope)", re.DOTALL)
 
 

@@ -5,7 +5,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.judge.advice import Allocations, Own, advice
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.samples import Part, Sample
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.decide.status import DomainStatus
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.judge.advice import (
+    Allocations,
+    Own,
+    advice,
+    owned,
+)
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.judge.situation import (
     Holding,
     Situation,
@@ -14,6 +21,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.judge.situa
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.allocation import Rules
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.groups import Group
 from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.topology import Cache
+from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain import Domain
 
 LIBVIRT = Group("qemu-1-vm1")
 SIZE = 16 << 20
@@ -37,3 +45,10 @@ def test_nothing_is_advised_of_a_cache_that_went_off_while_the_host_was_looked_a
     """A group of libvirt's still showed it, and the root that was read later did not."""
     assert given(0) == [("allocation_not_filled", 0)]
     assert given() == []
+
+
+def test_a_vcpu_that_a_monitor_in_the_allocation_counts_keeps_its_allocation():
+    inner = Group(LIBVIRT.ctrl, "qemu-1-vm1-vcpus_0")
+    status = DomainStatus(Domain("vm1", "u", True), True, "cachetune", (inner, LIBVIRT), {inner: (0,), LIBVIRT: (1, 2)})
+    sample = Sample({LIBVIRT: Part({}, "1")}, {}, (), 0.0)
+    assert owned(status, sample) == [Own(LIBVIRT, (0, 1, 2), {})]
