@@ -113,7 +113,7 @@ domains:
       description: Whether the query failed for this domain.
       type: bool
     msg:
-      description: Why it failed, or that the domain stopped or is starting; else empty.
+      description: Why it failed, or that the domain stopped, is starting or cannot be seen from here; else empty.
       type: str
     code:
       description: A short name of the cause of a failure, such as V(domain_not_found), or null.

@@ -365,6 +365,15 @@ def test_a_policy_is_enforced_by_names_numbers_and_patterns(host, emulators, mak
     assert (status, out, err) == (0, f"Removed {host.path(group(UUID))}: its domain is gone\n", "")
 
 
+def test_machines_of_one_name_and_uuid_are_one_series(host, emulators, make_agent):
+    """node_exporter takes none of two samples that have the same labels."""
+    for number in ("100", "101"):
+        emulators.start("-id", number, *WEB)
+    status, out, _err = make_agent(host).run("--source", "processes", "metrics")
+    assert status == 0
+    assert out.count(f'libvirt_domain_resctrl_info{{domain="web",uuid="{UUID}"') == 1
+
+
 @LISTS_THREADS
 def test_the_agents_unit_has_the_capabilities_that_it_needs(host, emulators):
     web = emulators.start(*WEB, uid=107)
@@ -380,5 +389,5 @@ def test_the_agent_says_which_processes_it_leaves_alone(host, emulators, make_ag
     pids = [emulators.start(*WEB).pid for _number in range(2)]
     status, out, err = agent.run("--source", "processes", "enforce")
     assert (status, out) == (1, "")
-    assert f"{pids[0]} and {pids[1]} all have the UUID {UUID}" in err
+    assert f"{pids[0]} and {pids[1]} have the UUID {UUID}" in err
     assert host.groups() == {}

@@ -44,8 +44,7 @@ def enforce(
     """
     known = host.source.domains()
     selected = select(names, known)
-    uuids = [one.domain.uuid for one in selected if one.domain]
-    wishes = Wishes(dict.fromkeys(uuids, wish), reserve, prune)
+    wishes = Wishes({one.domain.uuid: wish for one in selected if one.domain}, reserve, prune)
     outcome = Enforcement(host, known, selected, wishes, ignore_inactive=ignore_inactive).outcome(check)
     return outcome._replace(warnings=[*unmatched(names, known), *outcome.warnings])
 
@@ -148,10 +147,14 @@ class Enforcement:
             return set()
 
     def _predict(self) -> tuple[Snapshot, t.Mapping[str, ResctrlError]]:
-        """What _converge would lead to, without doing it."""
+        """What _converge would lead to, without doing it. Who is waited for there is waited for here."""
         from ..decide.simulation import simulate
 
+        deadline = time.monotonic() + _PATIENCE
         self.before, planned = self._look()
+        while self._awaited(self.before) and time.monotonic() < deadline:
+            time.sleep(_LONG_PAUSE)
+            self.before, planned = self._look()
         self.done = list(planned.operations)
         return simulate(self.before, planned.operations), planned.failures
 
@@ -182,8 +185,7 @@ class Enforcement:
 
     def _awaited(self, snapshot: Snapshot) -> set[str]:
         """Domains asked for by name that are starting."""
-        starting = {uuid for uuid, exc in snapshot.absent.items() if isinstance(exc, errors.DomainStarting)}
-        return {uuid for uuid in starting & self.needed if self.wishes.enables(uuid)}
+        return {uuid for uuid in self._starting(snapshot).keys() & self.needed if self.wishes.enables(uuid)}
 
     def _snapshot(self) -> Snapshot:
         return self.host.look(
@@ -239,8 +241,7 @@ class Enforcement:
             return None
         from .refusals import held_in, passing
 
-        ctrl = step.group.ctrl
-        seen = max(self.full.get(ctrl, 0), held_in(ctrl, self.before.groups))
+        seen = max(self.full.get(step.group.ctrl, 0), held_in(step.group.ctrl, self.before.groups))
         return passing(self.host.resctrl, step.group, refusal, seen)
 
     def _give_back(self, refused: Operation, done: list[Operation]) -> None:

@@ -93,10 +93,11 @@ def points(collection: Collection, host: HostFacts) -> t.Iterator[Point]:
     """All values, in the order in which they are written."""
     snapshot = collection.outcome.after
     counted = {one.status.domain.uuid: one for one in collection.statistics}
-    for status in collection.outcome.statuses:
-        if status.domain.active:
-            uuid = status.domain.uuid
-            yield from _of_domain(status, snapshot, counted.get(uuid), collection.counters.get(uuid, {}))
+    running = [status for status in collection.outcome.statuses if status.domain.active]
+    # Two that a manager has given the same name and UUID would be the same series
+    for status in {(one.domain.name, one.domain.uuid): one for one in running}.values():
+        uuid = status.domain.uuid
+        yield from _of_domain(status, snapshot, counted.get(uuid), collection.counters.get(uuid, {}))
     yield from _of_turns(collection)
     yield from _of_host(snapshot, host)
     yield Point(_SECONDS, {}, round(collection.seconds, 6))

@@ -188,10 +188,14 @@ def _claimants(ones: t.Sequence[Emulator], threads: t.Callable[[int], int]) -> l
 
 def _ambiguity(domain: Domain, claimants: t.Sequence[Emulator]) -> errors.DomainAmbiguous:
     pids = " and ".join(str(one.pid) for one in claimants)
+    numbers = sorted({one.domain.number for one in claimants} - {""})
     what = f"the UUID {domain.uuid}" if not domain.uuid_made else "that name, and no UUID"
     return errors.DomainAmbiguous(
-        f"Which process domain '{domain.name}' is cannot be told, so it is left alone: {pids} all have {what}",
-        hint="Wait until its migration on this host has ended, or end those that should not run",
+        f"Which process domain '{domain.name}' is cannot be told, so it is left alone: the processes {pids} have "
+        f"{what}",
+        hint=f"Give the machines {' and '.join(numbers)} each a UUID of its own"
+        if len(numbers) > 1
+        else "Wait until its migration on this host has ended, or end those that should not run",
     )
 
 

@@ -265,9 +265,10 @@ GONE = errors.DomainGone("libvirt lists domain 'vm3' as running, but it has no p
 UNSEEN = errors.DomainUnseen("The process of domain 'vm3' cannot be seen from here")
 
 
-def test_a_domain_that_is_starting_is_waited_for_if_it_is_named(scene, pauses):
+@pytest.mark.parametrize("check", [False, True])
+def test_a_domain_that_is_starting_is_waited_for_if_it_is_named(scene, pauses, check):
     scene.vcpus = unless_asked(4, STARTING)
-    result = scene.result()
+    result = scene.result(check=check)
     assert (result.error, result.changed) == (None, True)
     assert pauses == [enforcement._LONG_PAUSE] * 4
 

@@ -226,16 +226,24 @@ def test_two_processes_of_one_uuid_are_left_alone_and_both_are_named(host):
     host.emulator(100, *WORDS)
     host.emulator(200, *WORDS)
     with pytest.raises(
-        errors.DomainAmbiguous, match="'web' is cannot be told, so it is left alone: 100 and 200"
+        errors.DomainAmbiguous, match="'web' is cannot be told, so it is left alone: the processes 100 and 200"
     ) as raised:
         host.find()
     assert isinstance(raised.value, errors.DomainUnseen)
 
 
+def test_two_machines_that_were_given_one_uuid_are_named_by_their_numbers(host):
+    for pid, number in ((100, "7"), (200, "8")):
+        host.emulator(pid, "-id", number, *WORDS)
+    for domain in host.list():
+        with pytest.raises(errors.DomainAmbiguous, match="Give the machines 7 and 8 each a UUID of its own"):
+            host.source.find(domain)
+
+
 def test_two_processes_of_one_name_and_without_uuid_are_left_alone(host):
     host.emulator(100, "-name", "web")
     host.emulator(200, "-name", "web")
-    with pytest.raises(errors.DomainAmbiguous, match="100 and 200 all have that name, and no UUID"):
+    with pytest.raises(errors.DomainAmbiguous, match="100 and 200 have that name, and no UUID"):
         host.find()
 
 
