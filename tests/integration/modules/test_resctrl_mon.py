@@ -176,11 +176,26 @@ def test_diff_mode_shows_who_counts_what_before_and_after(host):
     assert result["diff"]["before"] == f"vm2: Enabled (forced by cachetune)\n  {theirs}: vCPU 0\nvm3: Disabled\n"
     assert result["diff"]["after"] == (
         "vm2: Enabled (forced by cachetune)\n"
-        f"  {host.path(host.group(vm2))}: vCPU 1\n"
+        f"  {host.path(host.group(vm2))}: vCPU 1 and 3 other threads\n"
         f"  {theirs}: vCPU 0\n"
         "vm3: Enabled\n"
-        f"  {host.path(host.group(vm3))}: vCPU 0, 1\n"
+        f"  {host.path(host.group(vm3))}: vCPU 0, 1 and 3 other threads\n"
     )
+
+
+@pytest.mark.parametrize("scopes", [("vcpus", "domain"), ("domain", "vcpus")], ids=" to ".join)
+def test_diff_mode_shows_threads_that_are_no_vcpus(host, scopes):
+    before, after = scopes
+    host.domains.add("vm3")
+    succeeded(host.run("resctrl_mon", name="vm3", scope=before))
+    result = host.run("resctrl_mon", name="vm3", scope=after, diff=True)
+    assert result["changed"]
+    path = host.path(host.group(host.domains["vm3"]))
+    words = {"vcpus": "vCPU 0, 1", "domain": "vCPU 0, 1 and 3 other threads"}
+    assert result["diff"] == {
+        "before": f"vm3: Enabled\n  {path}: {words[before]}\n",
+        "after": f"vm3: Enabled\n  {path}: {words[after]}\n",
+    }
 
 
 def test_diff_mode_shows_the_stale_groups_that_go(host):

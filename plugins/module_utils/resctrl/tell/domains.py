@@ -14,6 +14,7 @@ if t.TYPE_CHECKING:
     from ..decide.outcome import Outcome, Result
     from ..decide.snapshot import Snapshot
     from ..kernel.filesystem import Resctrl
+    from ..kernel.groups import Group
 
 # What fails every domain of a task alike
 _OF_THE_HOST = (MonitoringMissing, RmidsExhausted)
@@ -89,8 +90,18 @@ def describe_snapshot(
     for domain in (status.domain for status in outcome.statuses):
         status = status_of(domain, snapshot)
         lines.append(f"{domain.name}: {status.text}")
-        lines += [f"  {resctrl.path(group)}: {named(status.counted.get(group, ()))}" for group in status.groups]
+        lines += [f"  {resctrl.path(group)}: {_inside(status, group, snapshot)}" for group in status.groups]
+        lines += [f"  no bandwidth counter on L3 cache {cache}" for cache in status.without_bandwidth]
         noted = switches.get(domain.uuid)
         lines += [] if noted is None else [f"  persistently {'enabled' if noted else 'disabled'}"]
     lines += [f"{resctrl.path(group)}: stale" for group in sorted(snapshot.stale & set(outcome.pruned))]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _inside(status: DomainStatus, group: Group, snapshot: Snapshot) -> str:
+    """The threads of a domain that a group counts, in words."""
+    counted, process = status.counted.get(group, ()), snapshot.process_of(status.domain.uuid)
+    others = snapshot.members.get(group, frozenset()).difference(process.vcpus.values() if process else ())
+    if not counted or not others:
+        return named(counted)
+    return f"{named(counted)} and {len(others)} other thread{'s' if len(others) > 1 else ''}"

@@ -104,7 +104,7 @@ def test_one_side_of_a_diff_has_each_domains_groups_and_the_stale_ones_that_are_
     outcome = Outcome(results(before), before, before, pruned=[STALE])
     assert describe_snapshot(outcome, before, RESCTRL, {uuid(2): None, uuid(3): False}) == (
         "vm1: Enabled\n"
-        f"  {PATH}: vCPU 0\n"
+        f"  {PATH}: vCPU 0 and 1 other thread\n"
         "vm2: Enabled (forced by cachetune)\n"
         "  /sys/fs/resctrl/qemu-1-vm2-vcpus_0: vCPU 0, 1\n"
         "vm3: Disabled\n"
