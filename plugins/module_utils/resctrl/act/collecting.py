@@ -18,6 +18,7 @@ from .sampled import statistics
 
 if t.TYPE_CHECKING:
     from ..decide.outcome import Outcome
+    from ..kernel.groups import Group
     from ..observe.host import Host
     from ..observe.sampling import Statistics
 
@@ -49,12 +50,23 @@ def collect(host: Host, directory: str = DIRECTORY) -> Collection:
     began, clock = time.time(), time.monotonic()
     outcome = query(host, None)
     running = [status for status in outcome.statuses if status.domain.active]
-    counted = [] if missing_monitoring(host.resctrl) else statistics(host.resctrl, running, None)
-    counters, warnings = _follow_all(counted, directory)
+    counted: list[Statistics] = []
+    counters: dict[str, dict[Key, Decimal]] = {}
+    warnings: list[str] = []
+    # One that looked at a wrong place has seen no counter begin anew
+    if not missing_monitoring(host.resctrl):
+        counted = statistics(host.resctrl, running, None)
+        counters, warnings = _follow_all(counted, outcome.after.groups, directory)
     return Collection(outcome, counted, counters, began, time.monotonic() - clock, warnings)
 
 
-def _follow_all(counted: t.Sequence[Statistics], directory: str) -> tuple[dict[str, dict[Key, Decimal]], list[str]]:
+def _follow_all(
+    counted: t.Sequence[Statistics], groups: t.Iterable[Group], directory: str
+) -> tuple[dict[str, dict[Key, Decimal]], list[str]]:
+    """The counters of each domain by UUID, and what is wrong with what is noted.
+
+    What is noted of a domain that was not seen is kept as long as one of its groups is among `groups`.
+    """
     path = os.path.join(directory, _BASELINES)
     warnings: list[str] = []
     counters: dict[str, dict[Key, Decimal]] = {}
@@ -67,6 +79,7 @@ def _follow_all(counted: t.Sequence[Statistics], directory: str) -> tuple[dict[s
                 uuid = one.status.domain.uuid
                 counters[uuid], kept[uuid] = follow(None if before is None else before.get(uuid, {}), one.sample)
             kept = {uuid: baselines for uuid, baselines in kept.items() if baselines}
+            kept.update(_of_unseen(before or {}, counters, {group.path for group in groups}))
             if kept != before:
                 write_json(path, _plain(kept))
     except OSError as exc:
@@ -76,6 +89,16 @@ def _follow_all(counted: t.Sequence[Statistics], directory: str) -> tuple[dict[s
             hint="Is the filesystem writable?",
         ) from exc
     return counters, warnings
+
+
+def _of_unseen(
+    before: t.Mapping[str, Baselines], seen: t.Container[str], paths: t.AbstractSet[str]
+) -> dict[str, Baselines]:
+    return {
+        uuid: noted
+        for uuid, noted in before.items()
+        if uuid not in seen and any(paths & groups.keys() for groups in noted.values())
+    }
 
 
 def _baselines(path: str, warnings: list[str]) -> dict[str, Baselines] | None:
