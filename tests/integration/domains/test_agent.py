@@ -122,7 +122,7 @@ def test_priorities_decide_who_is_counted_and_the_next_in_line_follows(hv, agent
     status, out, _err = agent("enforce")
     assert status == 0
     assert set(hv.groups()) == {hv.ours("vm6"), hv.ours("vm3")}
-    waiting = "Out of RMIDs: of 4 none is left for domain 'vm4'. It is the next to be monitored when one is free"
+    waiting = "Out of RMIDs: of 4, 1 of them reserved, none is left for domain 'vm4'. It is the next to be monitored"
     assert f"vm4: {waiting}" in out
     assert agent("status", "vm4")[1].startswith("RDT Monitoring Status: Disabled\n  Declared: enabled by the default")
     hv.virsh("destroy", "vm3")
