@@ -81,10 +81,12 @@ def _libvirt() -> t.Any:  # noqa: ANN401  # a module, which a host may lack
 
 
 def _list(libvirt: t.Any, uri: str) -> list[Domain]:  # noqa: ANN401  # the module
-    """Every domain; names, UUIDs and ids come with the handles. Raises LibvirtUnreachable."""
+    """Every domain; names, UUIDs and ids come with the handles. Raises UriRefused, LibvirtUnreachable."""
     try:
         connection = _connect(libvirt, uri)
         try:
+            # What an alias in libvirt.conf, or an empty URI, has come to (virConnectGetURI())
+            check_local(connection.getURI())
             handles = connection.listAllDomains(0)
             return [
                 Domain(handle.name(), handle.UUIDString(), handle.ID() >= 0, max(handle.ID(), 0)) for handle in handles

@@ -43,6 +43,10 @@ class _Handle:
 
 class _Connection:
     closed = False
+    uri = "qemu:///system"
+
+    def getURI(self):  # noqa: N802  # libvirt's name
+        return self.uri
 
     def listAllDomains(self, _flags):  # noqa: N802  # libvirt's name
         return [_Handle(VM3), _Handle(Domain("off", OTHER_UUID, False))]
@@ -168,6 +172,14 @@ def test_remote_uris_are_refused_with_the_reason(uri):
 )
 def test_each_driver_has_its_state_directory(uri, directory):
     assert state_directory(uri) == directory
+
+
+def test_an_alias_of_another_machine_is_refused(libvirt):
+    """Aliases are in libvirt.conf, which libvirt reads when it connects."""
+    libvirt.connection.uri = "qemu+ssh://root@kvm7/system"
+    with pytest.raises(errors.UriRefused, match="leads to kvm7"):
+        ask("far")
+    assert libvirt.connection.closed
 
 
 def test_a_uri_that_is_none_is_refused():
