@@ -22,7 +22,7 @@ RECORDED = HERE / "recorded.json"
 RESULTS = HERE.parents[1] / ".work" / "compatibility"
 
 # {"core": "2.16.19", "day": "2026-11-27", "sanity": [tests, 0 if any failed; day] or None if not run,
-#  "modules": [passed, not passed], "installed": [passed, not passed] or None if not run,
+#  "modules": [passed, not passed], "installed": [passed, not passed, day] or None if not run,
 #  "controllers": {"3.10.13": whether all passed},
 #  "managed": {"3.8.18 11.10.0": whether all passed, of a Python and its libvirt-python}}
 Run = dict[str, t.Any]
@@ -111,13 +111,13 @@ def _counted(suite: ET.Element) -> list[int]:
 
 def _run(label: str) -> Run:
     """What was run on the ansible-core that tests/compatibility/run calls `label`."""
-    modules, installed = _suite(RESULTS / f"{label}-modules.xml"), RESULTS / f"{label}-installed.xml"
+    modules = _suite(RESULTS / f"{label}-modules.xml")
     run: Run = {
         "core": "",
         "day": modules.get("timestamp", "")[:10],
         "sanity": None,
         "modules": _counted(modules),
-        "installed": _counted(_suite(installed)) if installed.exists() else None,
+        "installed": None,
         "controllers": {},
         "managed": {},
     }
@@ -148,6 +148,11 @@ def record() -> None:
         core, tests, day = path.read_text().split()
         if core in every:
             every[core]["sanity"] = [int(tests), day]
+    for path in RESULTS.glob("*-installed.xml"):
+        label, suite = path.name.removesuffix("-installed.xml"), _suite(path)
+        core = next((one for one in reversed(every) if label == "newest" or _minor(one) == _numbers(label)), None)
+        if core:
+            every[core]["installed"] = [*_counted(suite), suite.get("timestamp", "")[:10]]
     text = json.dumps(list(every.values()), indent=1, sort_keys=True)
     RECORDED.write_text(f"{text}\n", encoding="utf-8")
 
@@ -170,9 +175,7 @@ def _table(rows: t.Iterable[t.Sequence[str]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _share(counted: list[int] | None) -> str:
-    if counted is None:
-        return "not run"
+def _share(counted: t.Sequence[int]) -> str:
     passed, failed = counted
     return f"✗ {failed} of {passed + failed}" if failed else f"✓ {passed}"
 
@@ -180,11 +183,26 @@ def _share(counted: list[int] | None) -> str:
 def _core_row(run: Run) -> tuple[str, ...]:
     tests, day = run["sanity"] or (None, run["day"])
     sanity = "not run" if tests is None else f"✓ {tests}" if tests else "✗"
-    if day != run["day"]:
-        sanity += f", on {day}"
-    modules, installed = (_share(run.get(name)) for name in ("modules", "installed"))
     controllers = ", ".join(f"{_mark(well)} {python}" for python, well in run["controllers"].items())
-    return run["core"], run["day"], sanity, modules, controllers, installed
+    return (
+        run["core"],
+        run["day"],
+        sanity + _another_day(day, run),
+        _share(run["modules"]),
+        controllers,
+        _installed(run),
+    )
+
+
+def _installed(run: Run) -> str:
+    if not run.get("installed"):
+        return "not run"
+    *counted, day = run["installed"]
+    return _share(counted) + _another_day(day, run)
+
+
+def _another_day(day: str, run: Run) -> str:
+    return "" if day == run["day"] else f", on {day}"
 
 
 def page() -> str:

@@ -102,6 +102,12 @@ def test_a_domain_that_is_as_declared_is_counted(declared):
     assert found.in_words() == "Declared: enabled by rule 'vm*'. Now: counted"
 
 
+def test_a_domain_whose_group_of_libvirts_is_gone_is_not_counted(declared):
+    """After a remount its XML still says that libvirt counts it."""
+    found = declared(host(vm(1, tuning="cachetune")), MONITORED)
+    assert found.condition == "pending"
+
+
 WHOLE = {"default": "enabled", "scope": "domain"}
 
 
