@@ -98,8 +98,8 @@ def test_only_the_name_of_a_host_is_taken(plant, investigate, host):
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("resctrl_directory=.", "Give the absolute path of a directory of this machine."),
-        ("resctrl_directory=/nowhere", "Give the absolute path of a directory of this machine."),
+        ("resctrl_directory=.", "Give the absolute path of a directory that is there on this machine."),
+        ("resctrl_directory=/nowhere", "Give the absolute path of a directory that is there on this machine."),
         ("resctrl_closer=0", "resctrl_closer is 0. Give seconds above 0 and at most 3600."),
         ("resctrl_closr=5", "Did you mean resctrl_closer?"),
     ],

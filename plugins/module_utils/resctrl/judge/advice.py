@@ -119,7 +119,7 @@ def _of_allocation(
     numbers = {"held": held, "allowed": allowed, "share": held / allowed}
     if held < _LITTLE * allowed:
         bits = _bits_for(held * _HEADROOM, size, rules)
-        once = f"It was looked at for {situation.interval:.3g} seconds: look again when the VM is busy."
+        once = f"It was looked at for {situation.seconds}: look again when the VM is busy."
         if bits < _bits(mask):
             xml = _cachetune(own.vcpus, cache, bits, size, rules)
             yield Advice(NOT_FILLED, subject.name, subject.uuid, cache, None, numbers, xml, (once, _ONE))

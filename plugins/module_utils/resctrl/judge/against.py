@@ -62,7 +62,7 @@ def uncounted(situation: Situation) -> list[Uncounted]:
         Uncounted("host", "The host itself, QEMU's own threads and everything else are told only as what is left."),
         Uncounted("devices", "What devices move by DMA, passed-through ones too, is not counted."),
         Uncounted("warm_up", "A group that was just made may show what the former owner of its RMID left in a cache."),
-        Uncounted("window", f"Nothing is known of the time outside of these {situation.interval:.3g} seconds."),
+        Uncounted("window", f"Nothing is known of the time outside of these {situation.seconds}."),
     ]
 
 
@@ -76,7 +76,7 @@ def doubts_of_time(situation: Situation) -> tuple[str, ...]:
     """What speaks against anything that was seen for a short time."""
     if situation.interval >= LONG_ENOUGH:
         return ()
-    return (f"It was seen for {situation.interval:.3g} seconds only: measure for {LONG_ENOUGH:g} or more.",)
+    return (f"It was seen for {situation.seconds} only: measure for {LONG_ENOUGH:g} or more.",)
 
 
 def doubts_of(situation: Situation) -> tuple[str, ...]:

@@ -106,6 +106,11 @@ class Situation(t.NamedTuple):
     at: float = 0.0
 
     @property
+    def seconds(self) -> str:
+        """How long it was looked at, in words."""
+        return f"{self.interval:.3g} second{'' if self.interval == 1 else 's'}"
+
+    @property
     def sockets(self) -> list[Socket]:
         """The host's sockets."""
         packages = sorted({one.package for one in self.caches.values() if one.package is not None})
