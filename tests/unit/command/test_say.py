@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import ast
-import errno
-import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -82,15 +81,20 @@ def test_a_document_is_printed_as_it_is_but_never_so_that_it_changes_the_screen(
     assert capsys.readouterr().out == printed
 
 
-def test_a_full_disk_is_a_sentence(monkeypatch, capfd):
-    def write(_options):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+_ON_A_FULL_DISK = """
+import sys
+sys.path[:0] = {path!r}
+from command import main, verbs
+verbs.status = lambda _options: print("RDT Monitoring Status: Enabled") or 0
+sys.exit(main.main(["status"]))
+"""
 
-    monkeypatch.setattr("command.verbs.status", write)
-    kept = os.dup(1)
-    try:
-        assert main(["status"]) == 1
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-    assert capfd.readouterr().err == "error: Cannot write the answer: No space left on device\n"
+
+def test_a_full_disk_is_a_sentence(files, tree):
+    """It is noticed when what was printed is written, and once more when Python ends."""
+    script = _ON_A_FULL_DISK.format(path=[str(tree / "plugins/module_utils"), str(files)])
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (1, "error: Cannot write the answer: No space left on device\n")
