@@ -214,7 +214,7 @@ def _ci() -> t.Iterator[tuple[str, bool]]:
     """The forge's workflow calls the same scripts, on the ansible-cores that are promised."""
     workflow = _yaml(".github/workflows/tests.yml")
     jobs = workflow.get("jobs", {})
-    lines = " ".join(str(step.get("run", "")) for job in jobs.values() for step in job["steps"])
+    lines = "\n".join(str(step.get("run", "")) for job in jobs.values() for step in job["steps"])
     targets = set(re.findall(r"^([a-z-]+):", _read("Makefile"), re.MULTILINE))
     tried = set(jobs.get("ansible", {}).get("strategy", {}).get("matrix", {}).get("core", []))
     promised = re.findall(r"^oldest_core=\S+ cores=\((.*)\)$", _read("tests/ci/common.sh"), re.MULTILINE)
