@@ -150,9 +150,9 @@ def record() -> None:
             every[core]["sanity"] = [int(tests), day]
     for path in RESULTS.glob("*-installed.xml"):
         label, suite = path.name.removesuffix("-installed.xml"), _suite(path)
-        core = next((one for one in reversed(every) if label == "newest" or _minor(one) == _numbers(label)), None)
-        if core:
-            every[core]["installed"] = [*_counted(suite), suite.get("timestamp", "")[:10]]
+        cores = [one for one in every if label == "newest" or _minor(one) == _numbers(label)]
+        if cores:
+            every[cores[-1]]["installed"] = [*_counted(suite), suite.get("timestamp", "")[:10]]
     text = json.dumps(list(every.values()), indent=1, sort_keys=True)
     RECORDED.write_text(f"{text}\n", encoding="utf-8")
 

@@ -63,9 +63,9 @@ def test_among_equals_who_is_counted_stays_counted():
 def test_the_reserve_and_foreign_groups_are_not_shared_out():
     snapshot = host(vm(1), vm(2), vm(3), groups=[LIBVIRT, PQOS_MONITOR], num_rmids=6)
     assert counted(snapshot, wished(snapshot, reserve=1)) == ({"vm1", "vm2"}, {"vm3"})
-    (denied,) = ration(snapshot, wished(snapshot, reserve=1))[1].values()
-    assert ", 1 of them reserved, none is left for domain 'vm3'" in str(denied)
-    assert "lower the reserve" in str(denied)
+    said = str(next(iter(ration(snapshot, wished(snapshot, reserve=1))[1].values())))
+    assert ", 1 of them reserved, none is left for domain 'vm3'" in said
+    assert "lower the reserve" in said
 
 
 def test_who_goes_without_is_told_what_to_do():
