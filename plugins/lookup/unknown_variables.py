@@ -12,7 +12,7 @@ description:
   - Looks for variables whose names begin with C(resctrl_) and that no playbook and no role of this collection reads.
     The names that there are come from the argument specifications.
   - Facts that modules return, and results that a task has registered, are not looked at, so that
-    C(register=resctrl_now) is no mistake. What M(ansible.builtin.set_fact) sets is a variable.
+    C(register=resctrl_now) is no mistake. What C(set_fact) sets is a variable.
   - Playbooks and roles of this collection refuse such variables before they do anything.
 options:
   hosts:
