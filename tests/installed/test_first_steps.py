@@ -92,7 +92,7 @@ def test_wrong_variables_are_refused_in_a_sentence(installed, variables, said):
     assert said in " ".join(told.split())
 
 
-def test_what_a_play_has_registered_or_set_is_no_misspelt_variable(installed):
+def test_what_a_play_has_registered_is_no_misspelt_variable(installed):
     """The keys of a result differ with what became of its task, and with the version of Ansible."""
     ping = {"ansible.builtin.ping": {}}
     tasks = [

@@ -48,10 +48,7 @@ class Files(Source):
         }.values()
 
     def _runs(self, status: Status) -> bool:
-        if self.processes.runs(status.pid, status.uuid):
-            return True
-        # See Source._absence()
-        if status.starting and (not status.pid or self.processes.is_there(status.pid)):
+        if self.processes.runs(status.pid, status.uuid) or self._starts(status):
             return True
         # The number may be one of another PID namespace
         return bool(self.processes.with_uuid(status.uuid)) or not self.sees_all()

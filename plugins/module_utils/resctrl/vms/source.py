@@ -97,8 +97,7 @@ class Source:
         return (len(self.processes.vcpus_by_name(pid)), len(self.processes.threads(pid)))
 
     def _absence(self, domain: Domain, status: Status) -> errors.ResctrlError:
-        # Between fork and exec, when qemuProcessLaunch() saves the file, the process is still libvirtd's program
-        if status.starting and (not status.pid or self.processes.is_there(status.pid)):
+        if self._starts(status):
             return starting(domain)
         if not self.sees_all():
             return errors.DomainUnseen(
@@ -110,6 +109,13 @@ class Source:
             f"libvirt lists domain '{domain.name}' as running, but it has no process",
             hint="It stopped just now, or its QEMU died while libvirtd was down: run again, or see 'virsh list'",
         )
+
+    def _starts(self, status: Status) -> bool:
+        """Whether a domain of which no process is found is about to have one.
+
+        Between fork and exec, when qemuProcessLaunch() saves the file, the process is still libvirtd's program.
+        """
+        return status.starting and (not status.pid or self.processes.is_there(status.pid))
 
     # -- status files
 
