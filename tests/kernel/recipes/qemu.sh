@@ -14,7 +14,9 @@ cp "$model"/rdt-model.[ch] source/target/i386/
 cp "$model/devices.mak" source/configs/devices/x86_64-softmmu/guest.mak
 patch --directory=source --strip=1 <"$model/hooks.patch"
 
-mkdir build
+mkdir build temporary
+# Meson asks Python about itself with a program in here, which would import any nt.py or json.py that lies beside it.
+export TMPDIR=$PWD/temporary
 cd build
 ../source/configure --target-list=x86_64-softmmu --meson=/usr/bin/meson --disable-debug-info --disable-docs \
     --without-default-devices --with-devices-x86_64=guest \
