@@ -196,8 +196,8 @@ _COMMANDS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one command and returns its exit status; 1 with a sentence on standard error if it cannot be done, and 130, as
-    of a shell, when it is interrupted."""
+    """Runs one command and returns its exit status: 1 with a sentence on standard error if it cannot be done, and 130
+    when it is interrupted, as a shell would."""
     arguments = _parser().parse_args(argv)
     try:
         return _COMMANDS[arguments.command](Lab(keep=True), arguments)
