@@ -288,7 +288,8 @@ host:
                   description:
                     - How many threads it has, those of the MON groups below it included. With 0 the group holds an
                       RMID and counts nothing.
-                    - Null for the group of all that is in no other, and where it cannot be read.
+                    - Null for the group of all that is in no other, where it cannot be read, and where the threads of
+                      the host cannot all be seen (in a container).
                   type: int
     caches:
       description: The L3 caches.

@@ -103,7 +103,8 @@ class Enforcement:
         # Of a domain that was not asked for only a stale group can have been refused
         left = [exc for uuid, exc in self.refused.items() if uuid not in self.wishes.of]
         warnings += [f"A stale group was left: {exc}" for exc in left]
-        return Outcome(results, self.before, after, pruned, warnings, self.known)
+        starting = {uuid for uuid in self._starting(after) if self.wishes.enables(uuid)}
+        return Outcome(results, self.before, after, pruned, warnings, self.known, starting=starting)
 
     def _results(self, after: Snapshot, failures: t.Mapping[str, ResctrlError]) -> list[Result]:
         active = self._active()
@@ -167,13 +168,14 @@ class Enforcement:
         snapshot, planned = self._look()
         self.before = snapshot
         while planned.operations or self._awaited(snapshot):
-            passing: dict[str, ResctrlError] = {}
-            if planned.operations:
-                with self.host.resctrl.changes.locked():
-                    passing = self._apply(*self._look())
-            else:
-                time.sleep(_LONG_PAUSE)
-            snapshot, planned = self._look()
+            try:
+                passing = self._round(planned)
+                snapshot, planned = self._look()
+            except ResctrlError as exc:
+                if not self.done:
+                    raise
+                # What was done before is to be told all the same
+                return snapshot, {**planned.failures, **{step.uuid: exc for step in planned.operations}}
             if time.monotonic() >= deadline:
                 from .refusals import unsettled
 
@@ -182,6 +184,14 @@ class Enforcement:
                 limbo = any(isinstance(exc, errors.RmidsInLimbo) for exc in passing.values())
                 time.sleep(_LONG_PAUSE if limbo else _PAUSE)
         return snapshot, dict(planned.failures)
+
+    def _round(self, planned: Plan) -> dict[str, ResctrlError]:
+        """Carry out what is planned now, or wait if nothing is; returned are errors that may pass by time."""
+        if not planned.operations:
+            time.sleep(_LONG_PAUSE)
+            return {}
+        with self.host.resctrl.changes.locked():
+            return self._apply(*self._look())
 
     def _awaited(self, snapshot: Snapshot) -> set[str]:
         """Domains asked for by name that are starting."""
@@ -232,9 +242,16 @@ class Enforcement:
                 if self.turns and step.kind == CREATE:
                     self.turns.made(step.group)
         self.done += done
-        passing = (errors.RmidsInLimbo, errors.Moved)
-        self.refused.update({uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, passing)})
-        return {uuid: exc for uuid, exc in stopped.items() if isinstance(exc, passing)}
+        return self._left(stopped)
+
+    def _left(self, stopped: t.Mapping[str, ResctrlError]) -> dict[str, ResctrlError]:
+        """Those of the errors that may pass by time. For a domain with another one nothing is tried any more."""
+        passing = {uuid: exc for uuid, exc in stopped.items() if isinstance(exc, (errors.RmidsInLimbo, errors.Moved))}
+        refused = {uuid: exc for uuid, exc in stopped.items() if uuid not in passing}
+        if refused:
+            self._take_back([step for step in self.done if step.uuid in refused])
+            self.refused.update(refused)
+        return passing
 
     def _passing(self, step: Operation, refusal: errors.RmidsExhausted) -> errors.RmidsInLimbo | None:
         if not self.host.resctrl.is_arm:
@@ -254,10 +271,15 @@ class Enforcement:
             self.full[refused.group.ctrl] = held_in(refused.group.ctrl, held)
         else:
             self.most_rmids = len(held) + 1
-        made = {step.group for step in done if step.kind == CREATE}
-        for group in sorted(made.intersection(held)):
-            resctrl.changes.remove(group)
-        self.done = [step for step in done if step.group not in made]
+        self.done = done
+        self._take_back(done)
+
+    def _take_back(self, steps: t.Sequence[Operation]) -> None:
+        """Remove the groups that were made by these steps, which are not done any more then."""
+        from .refusals import take_back
+
+        made = take_back(self.host.resctrl, {step.group for step in steps if step.kind == CREATE})
+        self.done = [step for step in self.done if step.group not in made]
 
 
 def _said_of(steps: t.Sequence[Operation], after: Snapshot) -> dict[str, str]:

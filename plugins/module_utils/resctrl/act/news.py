@@ -40,7 +40,8 @@ class Report(t.NamedTuple):
     @property
     def starting(self) -> list[str]:
         """The domains that are to be monitored as soon as they have started."""
-        return [one.name for one in self.last.results if one.status and one.status.starting and not one.error]
+        results = self.last.results
+        return [one.name for one in results if one.status and one.status.domain.uuid in self.last.starting]
 
     @property
     def idle(self) -> bool:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it means that a run came to no end, or on Arm that a group is refused though RMIDs seemed to be free."""
+"""What is done and said when the kernel refuses something, or a run comes to no end."""
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .. import errors
@@ -37,6 +38,14 @@ def passing(resctrl: Resctrl, refused: Group, refusal: errors.RmidsExhausted, se
         "again in some seconds. If that does not help, a MON group was renamed to another CTRL_MON group, and its RMID "
         "is lost until resctrl is mounted anew",
     )
+
+
+def take_back(resctrl: Resctrl, made: t.Collection[Group]) -> t.Collection[Group]:
+    """Remove groups that this run has made; returns them. One that the kernel keeps is empty, and the next run's."""
+    for group in sorted(made):
+        with contextlib.suppress(errors.Refused):
+            resctrl.changes.remove(group)
+    return made
 
 
 def unsettled(planned: Plan, passing: t.Mapping[str, ResctrlError], seconds: float) -> dict[str, ResctrlError]:

@@ -76,7 +76,7 @@ def _rest(began: float, now: float) -> float:
 
 
 def _starts(outcome: Outcome) -> bool:
-    return any(isinstance(exc, errors.DomainStarting) for exc in outcome.after.absent.values())
+    return bool(outcome.starting)
 
 
 def enforce_policy(host: Host, directory: str = DIRECTORY, *, check: bool = False) -> Outcome:

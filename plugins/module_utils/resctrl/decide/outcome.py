@@ -33,7 +33,8 @@ class Result(t.NamedTuple):
 
 class Outcome(t.NamedTuple):
     """A whole run: a result per domain in the order asked, the snapshots before and after (in check mode: the predicted
-    one), the stale groups removed, warnings, all domains of the host, and the notes on those that take turns (by UUID).
+    one), the stale groups removed, warnings, all domains of the host, the notes on those that take turns (by UUID), and
+    the UUIDs of those that are starting and to be monitored then.
     """
 
     results: list[Result]
@@ -43,6 +44,7 @@ class Outcome(t.NamedTuple):
     warnings: t.Sequence[str] = ()
     known: t.Sequence[Domain] = ()
     turns: t.Mapping[str, Notes] = types.MappingProxyType({})
+    starting: t.Collection[str] = ()
 
     @property
     def changed(self) -> bool:

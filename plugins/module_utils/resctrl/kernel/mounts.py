@@ -7,8 +7,9 @@ import re
 import typing as t
 
 REAL = "resctrl"
-# A look-alike, as tests use it
+# A look-alike, as tests use it. Any user may mount one below his home, but not as root
 LOOK_ALIKE = "fuse.resctrl"
+_BY_ROOT = "user_id=0"
 
 
 class Mount(t.NamedTuple):
@@ -35,8 +36,11 @@ def parse_mounts(text: str) -> list[Mount]:
     found = []
     for line in text.split("\n"):
         fields = line.split(" ")
-        if len(fields) >= 4 and fields[2] in (REAL, LOOK_ALIKE):
-            found.append(Mount(unescaped(fields[1]), fields[2], tuple(fields[3].split(",")), fields[0]))
+        if len(fields) < 4:
+            continue
+        mount = Mount(unescaped(fields[1]), fields[2], tuple(fields[3].split(",")), fields[0])
+        if mount.filesystem == REAL or (mount.filesystem == LOOK_ALIKE and _BY_ROOT in mount.options):
+            found.append(mount)
     return found
 
 

@@ -241,8 +241,11 @@ def _configuration(configured: Configurations, event: str, caches: t.Collection[
 
 
 def _threads(resctrl: Resctrl, snapshot: Snapshot, group: Group) -> int | None:
-    """How many threads a group has; None where that cannot be read, or is not the group's alone (the root's)."""
-    if not group.path:
+    """How many threads a group has; None where that cannot be read, or is not the group's alone (the root's).
+
+    From another PID namespace its file says less than there is.
+    """
+    if not group.path or not resctrl.sees_every_thread:
         return None
     if group in snapshot.listed:
         return snapshot.listed[group]

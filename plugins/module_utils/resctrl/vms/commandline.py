@@ -19,6 +19,7 @@ _NIL = "00000000-0000-0000-0000-000000000000"
 # Those that matter, and one whose argument is the guest's to write
 _WITH_ARGUMENT = frozenset(("name", "uuid", "smbios", "id", "append"))
 _KEY = re.compile(r"([^=,]*)=")
+_FLAG = re.compile(r"([^,]*),?")
 # Up to a single comma: two are one that belongs to the value
 _VALUE = re.compile(r"((?:[^,]|,,)*),?")
 _ON = ("on", "yes", "true", "y")
@@ -81,18 +82,21 @@ def parse_keys(text: str, implied: str = "") -> dict[str, str]:
     A comma in a value is written twice. A key without value is a flag: on, or off if it begins with "no".
     """
     found: dict[str, str] = {}
-    while text:
-        key = _KEY.match(text)
+    # A position, not the rest of the text: a user may write an argument of 128 KiB, and it would be copied for each key
+    position = 0
+    while position < len(text):
+        key = _KEY.match(text, position)
         if key:
-            name, text = key[1], text[key.end() :]
+            name, position = key[1], key.end()
         elif implied:
             name = implied
         else:
-            flag, _comma, text = text.partition(",")
-            found.update({flag[2:]: "off"} if flag.startswith("no") else {flag: "on"})
+            flag = t.cast("re.Match[str]", _FLAG.match(text, position))
+            position = flag.end()
+            found.update({flag[1][2:]: "off"} if flag[1].startswith("no") else {flag[1]: "on"})
             continue
-        value = t.cast("re.Match[str]", _VALUE.match(text))
-        found[name], text, implied = value[1].replace(",,", ","), text[value.end() :], ""
+        value = t.cast("re.Match[str]", _VALUE.match(text, position))
+        found[name], position, implied = value[1].replace(",,", ","), value.end(), ""
     return found
 
 

@@ -15,6 +15,12 @@ if t.TYPE_CHECKING:
 # Names that QEMU gives its vCPU threads if it is told to (-name ...,debug-threads=on)
 _VCPU_COMM = re.compile(r"CPU ([0-9]+)/(?:KVM|TCG|HVF|DUMMY)")
 _TGID = re.compile(r"^Tgid:\s*([0-9]+)$", re.MULTILINE)
+_UIDS = re.compile(r"^Uid:\s*([0-9\s]+)$", re.MULTILINE)
+# User ids of system accounts: those below the persons' (login.defs(5)), and those that systemd and distributions give
+# to services (systemd's UIDS-GIDS; Debian's libvirt-qemu is 64055) and to nobody. What is above that a user may get
+# for containers (subuid(5))
+_SYSTEM_IDS = (range(1000), range(61184, 65535))
+_OF_KVM = "anon_inode:kvm-vm"
 
 
 class Processes:
@@ -78,6 +84,23 @@ class Processes:
         match = _TGID.search(read_if_there(f"{self.proc}/{tid}/status"))
         return int(match.group(1)) if match else 0
 
+    def is_of_system(self, pid: int) -> bool:
+        """Whether a process belongs to a system account, as those of managers do, or to root.
+
+        All its user ids have to: those of a program that runs with other rights than its caller's differ.
+        """
+        match = _UIDS.search(read_if_there(f"{self.proc}/{pid}/status"))
+        return match is not None and all(any(int(uid) in ids for ids in _SYSTEM_IDS) for uid in match[1].split())
+
+    def holds_machine(self, pid: int) -> bool:
+        """Whether a process has a virtual machine of KVM, which takes the permission to open /dev/kvm."""
+        directory = f"{self.proc}/{pid}/fd"
+        try:
+            names = os.listdir(directory)
+        except OSError:
+            return False
+        return any(_target(f"{directory}/{name}") == _OF_KVM for name in names)
+
     def with_uuid(self, uuid: str) -> list[int]:
         """The processes that were started as the QEMU of that domain. Looks at every process, but once a look.
 
@@ -122,7 +145,10 @@ class Processes:
         None if it has ended, or the kernel does not tell (Documentation/scheduler/sched-stats.rst).
         """
         fields = read_piece_if_there(f"{self.proc}/{pid}/task/{tid}/schedstat").split()
-        return (int(fields[0]) / 1e9, int(fields[1]) / 1e9) if len(fields) == 3 else None
+        # A kernel that keeps no account prints zeros (proc_pid_schedstat(), fs/proc/base.c), and a thread that is there
+        # has run
+        told = len(fields) == 3 and fields[0] != "0"
+        return (int(fields[0]) / 1e9, int(fields[1]) / 1e9) if told else None
 
     def words(self, pid: int) -> list[str]:
         """The command line of a process, empty if there is no such process."""
@@ -137,3 +163,11 @@ class Processes:
 def _uuid_of(line: str) -> str:
     """The UUID on the command line of a QEMU, as libvirt passes it; "" of any other process."""
     return line.partition("\0-uuid\0")[2].partition("\0")[0]
+
+
+def _target(link: str) -> str:
+    """Where a link of /proc leads; "" if it is gone."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""

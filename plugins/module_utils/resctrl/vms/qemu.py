@@ -29,14 +29,9 @@ if t.TYPE_CHECKING:
 # RHEL calls it qemu-kvm, old distributions kvm, and NixOS puts a wrapper in front of it. After an upgrade of the
 # package the kernel says that the file was deleted
 _PROGRAM = re.compile(r"(?:.*/)?(?:\.?qemu-system-[^/]+|qemu-kvm|kvm|qemu)(?: \(deleted\))?", re.DOTALL)
-_FIELDS = re.compile(r"^(PPid|Uid):\s*(.*)$", re.MULTILINE)
-# User ids of system accounts: those below the persons' (login.defs(5)), and those that systemd and distributions give
-# to services (systemd's UIDS-GIDS; Debian's libvirt-qemu is 64055) and to nobody. What is above that a user may get
-# for containers (subuid(5))
-_SYSTEM_IDS = (range(1000), range(61184, 65535))
+_PARENT = re.compile(r"^PPid:\s*([0-9]+)$", re.MULTILINE)
 # As long as a file's name can be, and so every name that libvirt accepts
 _LONGEST_NAME = 255
-_OF_KVM = "anon_inode:kvm-vm"
 # The one thread that runs all vCPUs with -accel tcg,thread=single
 _ALL_VCPUS = "ALL CPUs/TCG"
 
@@ -136,25 +131,15 @@ class Qemu(Source):
 
     def _emulator(self, pid: int) -> Emulator | None:
         """The QEMU that a process is; None if it has ended, or if there is no evidence of it but its name."""
-        fields = dict(_FIELDS.findall(read_if_there(f"{self.processes.proc}/{pid}/status")))
+        parent = _PARENT.search(read_if_there(f"{self.processes.proc}/{pid}/status"))
         words = self.processes.words(pid)
-        if not fields or not words:
+        if not parent or not words:
             return None
-        # All of them: those of a program that runs with other rights than its caller's differ
-        of_system = all(any(int(uid) in ids for ids in _SYSTEM_IDS) for uid in fields["Uid"].split())
-        if not of_system and not self._holds_machine(pid):
+        of_system = self.processes.is_of_system(pid)
+        if not of_system and not self.processes.holds_machine(pid):
             return None
         line = parse(words)
-        return Emulator(pid, int(fields["PPid"]), of_system, line, self.processes.identity(pid, line))
-
-    def _holds_machine(self, pid: int) -> bool:
-        """Whether a process has a virtual machine of KVM, which takes the permission to open /dev/kvm."""
-        directory = f"{self.processes.proc}/{pid}/fd"
-        try:
-            names = os.listdir(directory)
-        except OSError:
-            return False
-        return any(_target(f"{directory}/{name}") == _OF_KVM for name in names)
+        return Emulator(pid, int(parent[1]), of_system, line, self.processes.identity(pid, line))
 
 
 def _hidden(what: str) -> errors.ProcessesHidden:
@@ -162,14 +147,6 @@ def _hidden(what: str) -> errors.ProcessesHidden:
         f"Which programs run on this host cannot be seen from here: {what}",
         hint="Run as root with the capability CAP_SYS_PTRACE",
     )
-
-
-def _target(link: str) -> str:
-    """Where a link of /proc leads; "" if it is gone."""
-    try:
-        return os.readlink(link)
-    except OSError:
-        return ""
 
 
 def _claimants(ones: t.Sequence[Emulator], threads: t.Callable[[int], int]) -> list[Emulator]:

@@ -56,7 +56,10 @@ class Source:
         return self._sees_all() and self.processes.are_visible()
 
     def find(self, domain: Domain) -> Process:
-        """The process of a running domain. Raises DomainStarting, DomainGone, DomainUnseen, NotRoot."""
+        """The process of a running domain.
+
+        Raises DomainStarting, DomainGone, DomainUnseen, DomainAmbiguous, NotRoot.
+        """
         status = self._status(domain)
         pid, threads = self._process(domain, status)
         if not threads:
@@ -87,14 +90,30 @@ class Source:
             pid = processes.process_of(min(tids))
             if processes.runs(pid, domain.uuid) and processes.threads(pid) >= tids:
                 return pid
-        elif processes.runs(status.pid, domain.uuid) and processes.vcpus_by_name(status.pid):
+        elif processes.runs(status.pid, domain.uuid) and (status.starting or processes.vcpus_by_name(status.pid)):
             return status.pid
-        candidates = processes.with_uuid(domain.uuid)
-        return max(candidates, key=self._likelihood, default=0)
+        return self._claimant(domain)
 
-    def _likelihood(self, pid: int) -> tuple[int, int]:
-        """How likely a process is the QEMU itself, and no wrapper around it."""
-        return (len(self.processes.vcpus_by_name(pid)), len(self.processes.threads(pid)))
+    def _claimant(self, domain: Domain) -> int:
+        """The process that says of itself that it is the domain, 0 if there is none. Raises DomainAmbiguous.
+
+        A command line is what the process's owner wrote, so it takes more: that it is a system account's, as libvirt's are, or
+        else holds a virtual machine of KVM, since a container's accounts may have any number. A wrapper around QEMU has
+        no vCPUs.
+        """
+        processes = self.processes
+        claimants = processes.with_uuid(domain.uuid)
+        of_system = [pid for pid in claimants if processes.is_of_system(pid)]
+        if of_system:
+            return max(of_system, key=lambda pid: (len(processes.vcpus_by_name(pid)), len(processes.threads(pid))))
+        holders = [pid for pid in claimants if processes.holds_machine(pid)]
+        if len(holders) > 1:
+            raise errors.DomainAmbiguous(
+                f"Which process domain '{domain.name}' is cannot be told, so it is left alone: the processes "
+                f"{' and '.join(map(str, holders))} have the UUID {domain.uuid}",
+                hint="End those that are not libvirt's",
+            )
+        return holders[0] if holders else 0
 
     def _absence(self, domain: Domain, status: Status) -> errors.ResctrlError:
         if self._starts(status):

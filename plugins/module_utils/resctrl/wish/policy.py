@@ -110,8 +110,10 @@ def _turns(content: t.Any) -> Turns:  # noqa: ANN401  # what a file holds
 def _rule(one: t.Any) -> Rule:  # noqa: ANN401  # what a file holds
     _check_keys(one, _KEYS_OF_A_RULE, "a rule")
     name = one.get("name")
-    if not isinstance(name, str) or not name:
+    if not name and name != 0:
         raise ValueError(f"a rule has no name: {one}")
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a rule is {name}, and has to be a text: write it in quotation marks")
     state = _choice(one.get("state", "enabled"), _STATES, f"state of '{name}'")
     priority = _number(one.get("priority", 0), f"priority of '{name}'")
     return Rule(name, state, priority, _bandwidth(one.get("bandwidth", "auto"), f"bandwidth of '{name}'"))

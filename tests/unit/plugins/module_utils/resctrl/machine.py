@@ -73,15 +73,27 @@ class Proc:
         (self.path / str(pid)).mkdir(parents=True, exist_ok=True)
         (self.path / str(pid) / "cmdline").write_text("".join(f"{word}\0" for word in words))
 
-    def qemu(self, pid: int, threads: t.Mapping[int, str], uuid: str = VM3.uuid, program: str = "qemu") -> None:
+    def qemu(
+        self,
+        pid: int,
+        threads: t.Mapping[int, str],
+        uuid: str = VM3.uuid,
+        program: str = "qemu",
+        *,
+        uid: int = 64055,
+        kvm: bool = False,
+    ) -> None:
         """A QEMU with that UUID on its command line, and threads: tid -> name.
 
         There is a /proc/TID, too, as far as it is looked at. The kernel's does not show up in a listing.
         """
         self.program(pid, program, "-name", "guest=vm3,debug-threads=on", "-uuid", uuid, "-S")
+        self._files(pid, kvm)
         for tid, comm in threads.items():
             (self.path / str(tid)).mkdir(exist_ok=True)
-            (self.path / str(tid) / "status").write_text(f"Name:\tx\nTgid:\t{pid}\nCpus_allowed_list:\t0-3,8\n")
+            (self.path / str(tid) / "status").write_text(
+                f"Name:\tx\nTgid:\t{pid}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nCpus_allowed_list:\t0-3,8\n"
+            )
             (self.path / str(pid) / "task" / str(tid)).mkdir(parents=True)
             (self.path / str(pid) / "task" / str(tid) / "comm").write_text(f"{comm}\n")
             (self.path / str(pid) / "task" / str(tid) / "status").write_text("Cpus_allowed_list:\t0-3,8\n")
@@ -102,12 +114,16 @@ class Proc:
         (place / "exe").symlink_to(program)
         (place / "status").write_text(f"Name:\tx\nTgid:\t{pid}\nPPid:\t{parent}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
         (place / "stat").write_text(f"{pid} (a) b) S {parent} {' '.join(map(str, range(5, 60)))}")
-        (place / "fd").mkdir()
-        for number, target in enumerate(["/dev/null", "socket:[1]", *(["anon_inode:kvm-vm"] if kvm else [])]):
-            (place / "fd" / str(number)).symlink_to(target)
+        self._files(pid, kvm)
         for tid, comm in enumerate(["qemu-system-x86", *threads], pid):
             (place / "task" / str(tid)).mkdir(parents=True)
             (place / "task" / str(tid) / "comm").write_text(f"{comm}\n")
+
+    def _files(self, pid: int, kvm: bool) -> None:
+        """What a process has opened."""
+        (self.path / str(pid) / "fd").mkdir()
+        for number, target in enumerate(["/dev/null", "socket:[1]", *(["anon_inode:kvm-vm"] if kvm else [])]):
+            (self.path / str(pid) / "fd" / str(number)).symlink_to(target)
 
     def end(self, pid: int) -> None:
         """The process ends."""

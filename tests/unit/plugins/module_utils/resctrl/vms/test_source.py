@@ -137,6 +137,48 @@ def test_numbers_of_another_pid_namespace_are_not_this_hosts(host):
     assert (process.pid, process.vcpus) == (100, {0: 101, 1: 102})
 
 
+# -- processes that only say so ----------------------------------------------------------------------------------------
+
+CLAIMED = {300: "python3", 301: "CPU 0/KVM", 302: "CPU 1/KVM", 303: "CPU 2/KVM"}
+
+
+def test_what_a_users_process_says_on_its_command_line_is_not_believed(host):
+    """libvirt runs in a container, so its numbers are not this host's, and a user has read the UUID."""
+    host.proc.qemu(100, THREADS)
+    host.proc.qemu(300, CLAIMED, program="python3", uid=1000, kvm=True)
+    host.write(status(pid=54, vcpus=[(0, 55), (1, 56)]))
+    assert host.source.find(VM3).pid == 100
+
+
+def test_a_users_process_is_no_domain_that_is_starting(host):
+    host.proc.qemu(100, {100: "qemu-system-x86"})
+    host.proc.qemu(300, CLAIMED, program="python3", uid=1000, kvm=True)
+    host.write(status(vcpus=(), reason="starting up"))
+    with pytest.raises(errors.DomainStarting):
+        host.source.find(VM3)
+
+
+def test_a_users_process_is_no_domain_whose_own_cannot_be_seen(host):
+    host.proc.qemu(300, CLAIMED, program="python3", uid=1000)
+    host.namespace_is_whole = False
+    with pytest.raises(errors.DomainUnseen):
+        host.source.find(VM3)
+
+
+def test_a_containers_account_has_any_number_so_its_process_has_to_hold_a_virtual_machine(host):
+    host.proc.qemu(90, {90: "sh"}, program="/bin/sh", uid=42427)
+    host.proc.qemu(100, THREADS, uid=42427, kvm=True)
+    host.proc.qemu(300, CLAIMED, program="python3", uid=1000)
+    assert host.source.find(VM3).pid == 100
+
+
+def test_of_two_processes_that_may_be_the_domain_none_is_taken(host):
+    host.proc.qemu(100, THREADS, uid=42427, kvm=True)
+    host.proc.qemu(300, CLAIMED, uid=1000, kvm=True)
+    with pytest.raises(errors.DomainAmbiguous, match=r"'vm3' is cannot be told, so it is left alone: .* 100 and 300 "):
+        host.source.find(VM3)
+
+
 # -- where there is no process -----------------------------------------------------------------------------------------
 
 
