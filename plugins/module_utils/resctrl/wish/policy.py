@@ -8,6 +8,7 @@ domain, and wins over the declaration.
 from __future__ import annotations
 
 import fnmatch
+import re
 import types
 import typing as t
 
@@ -22,6 +23,8 @@ _STATES = {"enabled": True, "disabled": False, "unmanaged": None}
 _SCOPES = {"vcpus": False, "domain": True}
 _KEYS = frozenset(("default", "domains", "reserve_rmids", "scope", "turns"))
 _KEYS_OF_A_RULE = frozenset(("name", "state", "priority", "bandwidth"))
+# As fnmatch reads it: the first ] of a set is one of its characters
+_SETS = re.compile(r"\[(?=(!?\]?))\1[^\]]*\]")
 
 
 class Rule(t.NamedTuple):
@@ -85,9 +88,11 @@ def parse_policy(content: t.Any) -> Policy:  # noqa: ANN401  # what a file holds
     domains = content.get("domains", [])
     if not isinstance(domains, list):
         raise ValueError("domains is not a list")
+    rules = tuple(_rule(one) for one in domains)
+    _check_matches(rules)
     return Policy(
         _choice(content.get("default", "unmanaged"), _STATES, "default"),
-        tuple(_rule(one) for one in domains),
+        rules,
         _number(content.get("reserve_rmids", 0), "reserve_rmids", least=0),
         bool(_choice(content.get("scope", "vcpus"), _SCOPES, "scope")),
         turns=None if content.get("turns") is None else _turns(content["turns"]),
@@ -115,6 +120,26 @@ def _rule(one: t.Any) -> Rule:  # noqa: ANN401  # what a file holds
     state = _choice(one.get("state", "enabled"), _STATES, f"state of '{name}'")
     priority = _number(one.get("priority", 0), f"priority of '{name}'")
     return Rule(name, state, priority, _bandwidth(one.get("bandwidth", "auto"), f"bandwidth of '{name}'"))
+
+
+def _check_matches(rules: t.Sequence[Rule]) -> None:
+    """Refuse what a rule cannot be meant to match: a pattern with an open [, and the same as a rule before it.
+
+    fnmatch takes such a [ for itself.
+    """
+    first: dict[str, int] = {}
+    for number, rule in enumerate(rules, 1):
+        if "[" in _SETS.sub("", rule.name):
+            raise ValueError(
+                f"rule '{rule.name}' has a [ that is not closed: close it with ], or give the UUID of a domain of that "
+                "name"
+            )
+        before = first.setdefault(canonical_uuid(rule.name), number)
+        if before != number:
+            raise ValueError(
+                f"rules {before} and {number} are both for '{rule.name}': the first of them holds, so take the other "
+                "out"
+            )
 
 
 def _bandwidth(value: t.Any, what: str) -> bool | None:  # noqa: ANN401  # what a file holds
