@@ -23,6 +23,7 @@ _STATES = {"enabled": True, "disabled": False, "unmanaged": None}
 _SCOPES = {"vcpus": False, "domain": True}
 _KEYS = frozenset(("default", "domains", "reserve_rmids", "scope", "turns"))
 _KEYS_OF_A_RULE = frozenset(("name", "state", "priority", "bandwidth"))
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # As fnmatch reads it: the first ] of a set is one of its characters
 _SETS = re.compile(r"\[(?=(!?\]?))\1[^\]]*\]")
 
@@ -40,7 +41,18 @@ class Rule(t.NamedTuple):
 
     def names(self, domain: Domain) -> bool:
         """Whether the rule is for this domain and no other."""
-        return self.name in (domain.name, domain.number) or canonical_uuid(self.name) == domain.uuid
+        if self._is_uuid and not domain.uuid_made:
+            return canonical_uuid(self.name) == domain.uuid
+        return self.name in (domain.name, domain.number)
+
+    @property
+    def _is_uuid(self) -> bool:
+        """Whether it means a domain by its UUID, and no other one that is called like that."""
+        return _UUID.fullmatch(canonical_uuid(self.name)) is not None
+
+    def matches(self, domain: Domain) -> bool:
+        """Whether the name of a domain is of the rule's pattern."""
+        return not self._is_uuid and fnmatch.fnmatchcase(domain.name, self.name)
 
 
 class Policy(t.NamedTuple):
@@ -64,7 +76,7 @@ class Policy(t.NamedTuple):
     def rule_for(self, domain: Domain) -> Rule | None:
         """The rule for a domain, its switch apart; None if there is none, so that the default holds."""
         exact = [rule for rule in self.rules if rule.names(domain)]
-        patterns = [rule for rule in self.rules if fnmatch.fnmatchcase(domain.name, rule.name)]
+        patterns = [rule for rule in self.rules if rule.matches(domain)]
         return next(iter(exact + patterns), None)
 
     def wish_for(self, domain: Domain) -> Wish | None:

@@ -50,6 +50,13 @@ def test_a_name_or_uuid_wins_over_patterns_wherever_it_stands(name):
     assert enabled(Policy(None, (Rule("db-*", False), Rule(name, True))), DB) is True
 
 
+def test_a_rule_for_a_uuid_is_not_for_another_domain_of_that_name():
+    policy = Policy(None, (Rule(DB.uuid, True),))
+    assert (enabled(policy, DB), enabled(policy, WEB._replace(name=DB.uuid))) == (True, None)
+    # One without a UUID of its own has its name only
+    assert enabled(policy, WEB._replace(name=DB.uuid, uuid_made=True)) is True
+
+
 def test_the_first_pattern_wins():
     assert enabled(Policy(None, (Rule("*-1", True), Rule("db-*", False))), DB) is True
 
