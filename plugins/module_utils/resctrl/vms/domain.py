@@ -63,8 +63,8 @@ class Selected(t.NamedTuple):
 def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected]:
     """What a list of names, UUIDs and shell patterns stands for, in the order asked, each domain once.
 
-    A UUID wins over a name, as for virsh, and a name over a pattern; patterns (with *, ? or [) select running domains only and may match
-    none. A name or UUID that the source does not know gives an entry without a domain.
+    A UUID wins over a name, as for virsh, and a name over a pattern; patterns (with *, ? or [) select running domains
+    only and may match none. A name or UUID that the source does not know gives an entry without a domain.
     A manager's number stands for a domain like a name does. Only libvirt makes sure that a name is of one domain; of
     another source a name stands for all that have it.
     """

@@ -143,7 +143,10 @@ def test_whatever_a_file_holds_that_its_reader_cannot_use_it_is_damaged(tmp_path
             '{"domains": [{"name": "vm3", "state": "enabled", "state": "disabled"}]}',
             "the key 'state' is there twice, in the rule 'vm3'. ",
         ),
-        ('{"domains": [{"name": "vm3", "name": "vm4"}]}', "the key 'name' is there twice, in the rule 'vm3' and 'vm4'. "),
+        (
+            '{"domains": [{"name": "vm3", "name": "vm4"}]}',
+            "the key 'name' is there twice, in the rule 'vm3' and 'vm4'. ",
+        ),
     ],
 )
 def test_a_key_that_is_there_twice_is_refused(file, text, sentence):
