@@ -286,7 +286,7 @@ def test_status_says_what_is_declared_and_how_it_stands(hv, agent, declare):
 
 def test_a_check_says_what_would_be_done_and_does_nothing(hv, agent, declare):
     declare(default="enabled")
-    expected = "Nothing was changed. This would be done:\nvm3: Now counted: vCPU 0, 1\nvm4: Now counted: vCPU 0, 1\n"
+    expected = "Nothing was changed. A run would say:\nvm3: Now counted: vCPU 0, 1\nvm4: Now counted: vCPU 0, 1\n"
     assert agent("enforce", "--check") == (0, expected, "")
     assert hv.groups() == {}
     assert hv.host.run(["test", "-e", MEMORY], check=False).returncode == 1

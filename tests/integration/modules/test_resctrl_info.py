@@ -87,11 +87,11 @@ def test_a_domain_counted_by_somebody_else_is_not_enabled(host):
     assert statuses(host) == {"vm3": "Disabled"}
 
 
-def test_a_domain_that_libvirt_would_count_is_forced_also_without_its_group(host):
+def test_a_domain_that_libvirt_would_count_is_not_forced_without_its_group(host):
     host.tuned("vm2")
     host.remove_group("qemu-1-vm2-vcpus_0-1")
     (domain,) = host.run("resctrl_info")["domains"]
-    assert domain["status"] == "Enabled (forced by cachetune)"
+    assert (domain["status"], domain["forced_by"]) == ("Disabled", None)
     assert domain["vcpus"]["uncounted"] == [0, 1]
 
 

@@ -436,6 +436,10 @@ def test_vcpus_that_libvirt_does_not_count_are_switched_as_any(host):
     assert disabled["changed"]
     assert only(disabled)["status"] == "Enabled (forced by cachetune)"
     assert only(disabled)["vcpus"]["uncounted"] == [1]
+    assert warnings(disabled) == [
+        "No group of this collection counts domain 'vm2' any more. libvirt goes on counting vCPU 0 while the domain "
+        "runs: that is forced by cachetune in its XML"
+    ]
     assert host.groups() == {theirs: {vm2.vcpus[0]}}
 
 

@@ -123,7 +123,8 @@ def test_the_other_vcpu_of_vm2_is_switched_and_libvirts_stays(host, theirs):
     result = host.mon("vm2", state="disabled")
     assert (only(result)["status"], only(result)["vcpus"]["counted"]) == (FORCED, [0])
     assert warnings(result) == [
-        "Monitoring of domain 'vm2' cannot be switched off while it runs: it is forced by cachetune in its XML"
+        "No group of this collection counts domain 'vm2' any more. libvirt goes on counting vCPU 0 while the domain "
+        "runs: that is forced by cachetune in its XML"
     ]
     assert list(host.groups()) == [theirs]
     assert threads[0] in host.groups()[theirs]

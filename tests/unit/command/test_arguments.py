@@ -99,6 +99,25 @@ def test_an_interval_that_is_none_is_named_in_words(capsys):
     assert "'soon' is not a number of seconds above 0 and at most 3600" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("status", ""), "argument DOMAIN: it is empty"),
+        (("disable", " "), "argument DOMAIN: it is empty"),
+        (("status", "--resctrl-path", ""), "argument --resctrl-path: it is empty"),
+        (("metrics", "--output", ""), "argument --output: it is empty"),
+        (("stats", "--interval", ""), "argument --interval: it is empty"),
+        (("why", "--ceiling", ""), "argument --ceiling: it is empty"),
+        (("metrics", "--mode", ""), "argument --mode: it is empty"),
+    ],
+)
+def test_what_is_empty_is_told_to_be_and_is_not_all_domains(words, what, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert what in capsys.readouterr().err
+
+
 def test_the_version_is_the_collections(tree, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])

@@ -202,7 +202,7 @@ def test_a_host_whose_resctrl_goes_away_is_said_and_looked_at_again(monkeypatch)
     def refuse(_resctrl):
         raise NotMounted("resctrl is not mounted at /sys/fs/resctrl", hint="It is mounted at /x: set resctrl_path")
 
-    monkeypatch.setattr(screen, "check_values", refuse)
+    monkeypatch.setattr(screen, "check_counting", refuse)
     assert one.look({}) == {}
     one.draw()
     text = " ".join(shown(window))
@@ -210,7 +210,7 @@ def test_a_host_whose_resctrl_goes_away_is_said_and_looked_at_again(monkeypatch)
     assert "vm1" not in text
 
 
-@pytest.mark.parametrize("name", ["check_values", "_query", "sample_all", "with_turns"])
+@pytest.mark.parametrize("name", ["check_counting", "_query", "sample_all", "with_turns"])
 def test_whatever_cannot_be_read_at_a_look_is_said_and_looked_at_again(monkeypatch, name):
     """A file of resctrl, or of what was noted of turns: what belongs to it may be over at the next look."""
 
@@ -219,7 +219,7 @@ def test_whatever_cannot_be_read_at_a_look_is_said_and_looked_at_again(monkeypat
 
     one, new = live(Window()), counted("new", 2)
     outcome = argparse.Namespace(results=[], statuses=[new.status], warnings=[], after=Snapshot())
-    monkeypatch.setattr(screen, "check_values", lambda _resctrl: [])
+    monkeypatch.setattr(screen, "check_counting", lambda _resctrl: [])
     monkeypatch.setattr(screen, "_query", lambda _host, _options: outcome)
     monkeypatch.setattr(screen, "sample_all", lambda _resctrl, statuses: [new.sample for _status in statuses])
     monkeypatch.setattr(screen, name, refuse)
@@ -246,7 +246,7 @@ def test_a_domain_keeps_its_rates_when_it_is_renamed(monkeypatch):
     one = live(Window())
     before = {counted("old", 1).status.domain.uuid: counted("old", 1).sample}
     new = counted("new", 2)
-    monkeypatch.setattr(screen, "check_values", lambda _resctrl: [])
+    monkeypatch.setattr(screen, "check_counting", lambda _resctrl: [])
     outcome = argparse.Namespace(results=[], statuses=[new.status], warnings=[], after=Snapshot())
     monkeypatch.setattr(screen, "_query", lambda _host, _options: outcome)
     monkeypatch.setattr(screen, "sample_all", lambda _resctrl, statuses: [new.sample for _status in statuses])

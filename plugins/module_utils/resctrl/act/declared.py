@@ -187,8 +187,7 @@ def _condition(status: DomainStatus, wished: bool, failure: errors.ResctrlError 
         return STARTING
     # One of which new threads cannot be counted is not as declared
     fails = wished and failure is not None and not isinstance(failure, errors.RmidsExhausted)
-    # One that libvirt's XML says is counted may have lost its group, as by a remount
-    if status.groups and not (fails and status.uncounted):
+    if status.enabled and not (fails and status.uncounted):
         return COUNTED
     if not wished:
         return UNMONITORED

@@ -89,9 +89,12 @@ def _failed(outcome: Outcome, exc: ResctrlError) -> Outcome:
 
 
 def _switched(outcome: Outcome, wish: Wish) -> list[Domain]:
-    """The domains for which the switch means something now: not those that are off, nor those that libvirt forces."""
+    """The domains for which the switch means something now: not those that are off, nor those that libvirt counts
+    wholly.
+    """
     statuses = [result.status for result in outcome.results if result.status and not result.error]
-    return [one.domain for one in statuses if one.domain.active and not (one.forced_by and not wish.enabled)]
+    forced = [one.domain for one in statuses if one.forced_by and not one.uncounted and not wish.enabled]
+    return [one.domain for one in statuses if one.domain.active and one.domain not in forced]
 
 
 def _against_policy(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..decide.status import named
+
 if t.TYPE_CHECKING:
     from ..decide.outcome import Result
     from ..decide.snapshot import Snapshot
@@ -20,15 +22,27 @@ def warnings_of(
     """The warnings of a run, a sentence each; `after` is what it led to, `missing` why the host cannot monitor."""
     disables = not any(wish.enabled for wish in wishes.of.values())
     warnings = [f"Nothing is monitored on this host: {missing}"] if missing and disables else []
-    for status in (result.status for result in results if result.status and not result.error):
+    for result in results:
+        status = result.status
+        if status is None or result.error:
+            continue
         if status.forced_by and not wishes.enables(status.domain.uuid):
-            warnings.append(
-                f"Monitoring of domain '{status.domain.name}' cannot be switched off while it runs: "
-                f"it is forced by {status.forced_by} in its XML"
-            )
+            warnings.append(_of_forced(status, switched_off=result.changed))
         warnings += _of_cpu_groups(host, status, after)
         warnings += _of_counters(status, wishes)
     return [*warnings, *after.warnings, *_of_unjudged(host, after)]
+
+
+def _of_forced(status: DomainStatus, *, switched_off: bool) -> str:
+    """That libvirt goes on counting a domain; `switched_off`: a group of ours was removed beside libvirt's."""
+    name, because = status.domain.name, f"forced by {status.forced_by} in its XML"
+    if not switched_off:
+        return f"Monitoring of domain '{name}' cannot be switched off while it runs: it is {because}"
+    counted = sorted(vcpu for vcpus in status.counted.values() for vcpu in vcpus)
+    return (
+        f"No group of this collection counts domain '{name}' any more. libvirt goes on counting {named(counted)} "
+        f"while the domain runs: that is {because}"
+    )
 
 
 def _of_cpu_groups(host: Host, status: DomainStatus, after: Snapshot) -> list[str]:

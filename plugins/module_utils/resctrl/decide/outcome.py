@@ -16,6 +16,9 @@ if t.TYPE_CHECKING:
     from .windows import Notes
 
 
+_EMPTY = "Give a name, a UUID or a shell pattern, or leave the item out"
+
+
 class Result(t.NamedTuple):
     """What came of one entry of the list of domains: what was done (`msg`), and what went wrong (`error`)."""
 
@@ -61,6 +64,8 @@ def result_of(one: Selected, snapshot: Snapshot, said: t.Mapping[str, str]) -> R
     """What a snapshot says of one entry, with the message by UUID."""
     if one.domain:
         return Result(one.asked, status_of(one.domain, snapshot), msg=said.get(one.domain.uuid, ""))
+    if not one.asked:
+        return Result(one.asked, None, error=DomainNotFound("The name of a domain is empty ('')", hint=_EMPTY))
     hint = f"Did you mean '{one.nearest}'?" if one.nearest else ""
     # libvirt's own sentence
     missing = DomainNotFound(f"Domain not found: no domain with matching name '{one.asked}'", hint=hint)

@@ -22,7 +22,9 @@ DISABLED = "Disabled"
 class DomainStatus(t.NamedTuple):
     """The answer to `virsh resctrl DOMAIN`, and what it rests on.
 
-    `forced_by`: cachetune, memorytune, energytune or None.  `groups`: those that count the domain.
+    `forced_by`: cachetune, memorytune or energytune where a group of libvirt's counts the domain because of it, else
+    None.
+    `groups`: those that count the domain.
     `counted`: group -> ids of the vCPUs that it counts.
     `uncounted`: ids of the vCPUs that no group of ours or libvirt's counts.
     `gone`: libvirt lists the domain as running, but its process is not there.  `starting`: not yet.
@@ -74,11 +76,10 @@ def status_of(domain: Domain, snapshot: Snapshot) -> DomainStatus:
     # With scope=domain a group of ours may hold only threads that are not vCPUs
     populated = {group for group in ours if snapshot.members[group] & process.threads}
     groups = tuple(sorted(populated | set(counted)))
-    forced_by = process.tuning or (CACHETUNE if any(group not in ours for group in groups) else None)
+    # The XML alone forces nothing: libvirt's group may have been removed, as by a remount
+    forced_by = process.tuning or CACHETUNE if any(group not in ours for group in groups) else None
     lacking = snapshot.bandwidth.lacking(groups) if snapshot.bandwidth else ()
-    return DomainStatus(
-        domain, bool(groups or forced_by), forced_by, groups, counted, uncounted, without_bandwidth=lacking
-    )
+    return DomainStatus(domain, bool(groups), forced_by, groups, counted, uncounted, without_bandwidth=lacking)
 
 
 def named(vcpus: t.Sequence[int]) -> str:

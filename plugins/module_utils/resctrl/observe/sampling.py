@@ -151,7 +151,6 @@ def _of_no_generation(sample: Sample) -> Sample:
 def _why_nothing_counts(status: DomainStatus, there: t.Sequence[Event]) -> str:
     if status.unseen:
         return ERROR
-    # Forced, but without a group: libvirt's is in the XML, but another program removed it
-    if status.gone or status.forced_by:
+    if status.gone:
         return GONE
     return NOT_ENABLED if there or not status.domain.active else UNSUPPORTED

@@ -94,7 +94,14 @@ def _list(libvirt: t.Any, uri: str) -> list[Domain]:  # noqa: ANN401  # the modu
         finally:
             connection.close()
     except libvirt.libvirtError as exc:
-        raise errors.LibvirtUnreachable(f"libvirt does not answer at {uri}: {exc}", hint=_HINT) from exc
+        raise errors.LibvirtUnreachable(f"libvirt does not answer at {uri}: {exc}", hint=_hint(uri)) from exc
+
+
+def _hint(uri: str) -> str:
+    """What to do where nobody answers: there is a daemon for these drivers only that live on this host."""
+    if re.match(r"(qemu|ch|xen|lxc|bhyve)[+:]", uri) or not uri:
+        return _HINT
+    return "libvirt may have no driver of that name: give the URI of a local one, such as qemu:///system"
 
 
 def _connect(libvirt: t.Any, uri: str) -> t.Any:  # noqa: ANN401  # the module, and its connection
@@ -106,7 +113,7 @@ def _connect(libvirt: t.Any, uri: str) -> t.Any:  # noqa: ANN401  # the module, 
             return libvirt.open(uri)
         except libvirt.libvirtError as exc:
             both = f"read-only: {read_only}; read-write: {exc}"
-            raise errors.LibvirtUnreachable(f"libvirt does not answer at {uri} ({both})", hint=_HINT) from exc
+            raise errors.LibvirtUnreachable(f"libvirt does not answer at {uri} ({both})", hint=_hint(uri)) from exc
 
 
 def _within(seconds: float, uri: str, ask: t.Callable[[], list[Domain]]) -> list[Domain]:

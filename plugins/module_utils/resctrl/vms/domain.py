@@ -63,8 +63,8 @@ class Selected(t.NamedTuple):
 def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected]:
     """What a list of names, UUIDs and shell patterns stands for, in the order asked, each domain once.
 
-    A name wins over a UUID, a UUID over a pattern; patterns (with *, ? or [) select running domains only and may match
-    none. A name or UUID that the source does not know gives an entry without a domain.
+    A UUID wins over a name, as for virsh, and a name over a pattern; patterns (with *, ? or [) select running domains
+    only and may match none. A name or UUID that the source does not know gives an entry without a domain.
     A manager's number stands for a domain like a name does. Only libvirt makes sure that a name is of one domain; of
     another source a name stands for all that have it.
     """
@@ -75,7 +75,7 @@ def select(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[Selected
     by_uuid = {domain.uuid: [domain] for domain in domains}
     selected: dict[str, Selected] = {}
     for word in _trimmed(asked, by_name):
-        named = by_name.get(word) or by_uuid.get(canonical_uuid(word))
+        named = by_uuid.get(canonical_uuid(word)) or by_name.get(word)
         if named:
             for one in named:
                 # Who is named stays so, whatever patterns match it too
@@ -112,12 +112,25 @@ def nearest(word: str, names: t.Iterable[str]) -> str:
 
 
 def unmatched(asked: t.Iterable[str], domains: t.Sequence[Domain]) -> list[str]:
-    """For each pattern that no running domain matches, a sentence. All of none, "*", is nothing to be said."""
+    """For each pattern that no running domain matches, and each UUID that another domain has for a name, a sentence.
+
+    All of none, "*", is nothing to be said.
+    """
     names = [domain.name for domain in domains if domain.active]
     known = {domain.name for domain in domains}
     words = dict.fromkeys(_trimmed(asked, known))
     patterns = [word for word in words if is_pattern(word) and word not in known and word != "*"]
-    return [f"No running domain matches '{word}'" for word in patterns if not fnmatch.filter(names, word)]
+    found = [f"No running domain matches '{word}'" for word in patterns if not fnmatch.filter(names, word)]
+    by_uuid = {domain.uuid: domain for domain in domains}
+    for word in words:
+        meant = by_uuid.get(canonical_uuid(word))
+        found += [
+            f"'{word}' is the UUID of domain '{meant.name}', which is meant, and the name of another: name that one by "
+            f"its UUID, {one.uuid}"
+            for one in domains
+            if meant and one.name == word and one.uuid != meant.uuid
+        ]
+    return found
 
 
 def is_pattern(word: str) -> bool:

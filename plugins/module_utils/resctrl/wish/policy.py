@@ -8,6 +8,7 @@ domain, and wins over the declaration.
 from __future__ import annotations
 
 import fnmatch
+import re
 import types
 import typing as t
 
@@ -22,6 +23,9 @@ _STATES = {"enabled": True, "disabled": False, "unmanaged": None}
 _SCOPES = {"vcpus": False, "domain": True}
 _KEYS = frozenset(("default", "domains", "reserve_rmids", "scope", "turns"))
 _KEYS_OF_A_RULE = frozenset(("name", "state", "priority", "bandwidth"))
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# As fnmatch reads it: the first ] of a set is one of its characters
+_SETS = re.compile(r"\[(?=(!?\]?))\1[^\]]*\]")
 
 
 class Rule(t.NamedTuple):
@@ -37,7 +41,18 @@ class Rule(t.NamedTuple):
 
     def names(self, domain: Domain) -> bool:
         """Whether the rule is for this domain and no other."""
-        return self.name in (domain.name, domain.number) or canonical_uuid(self.name) == domain.uuid
+        if self._is_uuid and not domain.uuid_made:
+            return canonical_uuid(self.name) == domain.uuid
+        return self.name in (domain.name, domain.number)
+
+    @property
+    def _is_uuid(self) -> bool:
+        """Whether it means a domain by its UUID, and no other one that is called like that."""
+        return _UUID.fullmatch(canonical_uuid(self.name)) is not None
+
+    def matches(self, domain: Domain) -> bool:
+        """Whether the name of a domain is of the rule's pattern."""
+        return not self._is_uuid and fnmatch.fnmatchcase(domain.name, self.name)
 
 
 class Policy(t.NamedTuple):
@@ -61,7 +76,7 @@ class Policy(t.NamedTuple):
     def rule_for(self, domain: Domain) -> Rule | None:
         """The rule for a domain, its switch apart; None if there is none, so that the default holds."""
         exact = [rule for rule in self.rules if rule.names(domain)]
-        patterns = [rule for rule in self.rules if fnmatch.fnmatchcase(domain.name, rule.name)]
+        patterns = [rule for rule in self.rules if rule.matches(domain)]
         return next(iter(exact + patterns), None)
 
     def wish_for(self, domain: Domain) -> Wish | None:
@@ -85,9 +100,11 @@ def parse_policy(content: t.Any) -> Policy:  # noqa: ANN401  # what a file holds
     domains = content.get("domains", [])
     if not isinstance(domains, list):
         raise ValueError("domains is not a list")
+    rules = tuple(_rule(one) for one in domains)
+    _check_matches(rules)
     return Policy(
         _choice(content.get("default", "unmanaged"), _STATES, "default"),
-        tuple(_rule(one) for one in domains),
+        rules,
         _number(content.get("reserve_rmids", 0), "reserve_rmids", least=0),
         bool(_choice(content.get("scope", "vcpus"), _SCOPES, "scope")),
         turns=None if content.get("turns") is None else _turns(content["turns"]),
@@ -117,6 +134,26 @@ def _rule(one: t.Any) -> Rule:  # noqa: ANN401  # what a file holds
     state = _choice(one.get("state", "enabled"), _STATES, f"state of '{name}'")
     priority = _number(one.get("priority", 0), f"priority of '{name}'")
     return Rule(name, state, priority, _bandwidth(one.get("bandwidth", "auto"), f"bandwidth of '{name}'"))
+
+
+def _check_matches(rules: t.Sequence[Rule]) -> None:
+    """Refuse what a rule cannot be meant to match: a pattern with an open [, and the same as a rule before it.
+
+    fnmatch takes such a [ for itself.
+    """
+    first: dict[str, int] = {}
+    for number, rule in enumerate(rules, 1):
+        if "[" in _SETS.sub("", rule.name):
+            raise ValueError(
+                f"rule '{rule.name}' has a [ that is not closed: close it with ], or give the UUID of a domain of that "
+                "name"
+            )
+        before = first.setdefault(canonical_uuid(rule.name), number)
+        if before != number:
+            raise ValueError(
+                f"rules {before} and {number} are both for '{rule.name}': the first of them holds, so take the other "
+                "out"
+            )
 
 
 def _bandwidth(value: t.Any, what: str) -> bool | None:  # noqa: ANN401  # what a file holds

@@ -33,7 +33,7 @@ def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
     """
     try:
         with open(path, encoding="utf-8") as file:
-            return parse(json.load(file))
+            return parse(json.load(file, object_pairs_hook=_mapping))
     except FileNotFoundError:
         return None
     except PermissionError as exc:
@@ -48,6 +48,17 @@ def read_json(path: str, parse: t.Callable[[t.Any], _Parsed]) -> _Parsed | None:
             path=path,
             hint="Nothing was changed because of it. Write the file anew, or remove it",
         ) from exc
+
+
+def _mapping(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
+    """A mapping of JSON. Raises ValueError where a key is in it twice: Python would take the last one silently."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _value in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        names = " and ".join(f"'{value}'" for key, value in pairs if key == "name")
+        raise ValueError(f"the key '{twice}' is there twice{f', in the rule {names}' if names else ''}")
+    return found
 
 
 def write_json(path: str, content: t.Mapping[str, t.Any]) -> None:

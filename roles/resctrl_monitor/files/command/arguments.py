@@ -75,7 +75,11 @@ def _add_verb(
 
 def _add_path(to: argparse.ArgumentParser, default: str) -> None:
     to.add_argument(
-        "--resctrl-path", metavar="PATH", default=default, help=f"where resctrl is mounted ({DEFAULT_PATH})"
+        "--resctrl-path",
+        type=_given,
+        metavar="PATH",
+        default=default,
+        help=f"where resctrl is mounted ({DEFAULT_PATH})",
     )
 
 
@@ -156,7 +160,7 @@ def _add_disable(choices: _Choices) -> None:
 
 
 def _add_switched(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("domain", metavar="DOMAIN", help="a name, a UUID or a shell pattern")
+    verb.add_argument("domain", type=_given, metavar="DOMAIN", help="a name, a UUID or a shell pattern")
     verb.add_argument("--persistent", action="store_true", help="whenever the domain runs, not only now")
 
 
@@ -171,7 +175,10 @@ def _add_enforce(choices: _Choices) -> None:
 def _add_metrics(choices: _Choices) -> None:
     metrics = _add_verb(choices, "metrics", "print what was counted as metrics of Prometheus", verbs.metrics)
     metrics.add_argument(
-        "--output", metavar="FILE", help="replace a file with them, for the textfile collector of node_exporter"
+        "--output",
+        type=_given,
+        metavar="FILE",
+        help="replace a file with them, for the textfile collector of node_exporter",
     )
     metrics.add_argument("--mode", type=_mode, default=0o644, metavar="MODE", help="the mode of that file (0644)")
     metrics.add_argument(
@@ -180,16 +187,24 @@ def _add_metrics(choices: _Choices) -> None:
 
 
 def _add_domain(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("domain", metavar="DOMAIN", nargs="?", help="a name, a UUID or a shell pattern; else all domains")
+    what = "a name, a UUID or a shell pattern; else all domains"
+    verb.add_argument("domain", type=_given, metavar="DOMAIN", nargs="?", help=what)
 
 
 def _add_json(to: argparse._ActionsContainer) -> None:
     to.add_argument("--json", action="store_true", help="print JSON, with everything that is known")
 
 
+def _given(text: str) -> str:
+    """A word that is not empty, as one of a script's is where its variable is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
 def _gigabytes(text: str) -> float:
     try:
-        gigabytes = float(text)
+        gigabytes = float(_given(text))
     except ValueError:
         gigabytes = 0.0
     if not 0 < gigabytes < float("inf"):
@@ -199,7 +214,7 @@ def _gigabytes(text: str) -> float:
 
 def _mode(text: str) -> int:
     try:
-        mode = int(text, 8)
+        mode = int(_given(text), 8)
     except ValueError:
         mode = -1
     if not 0 <= mode <= 0o777:
@@ -209,7 +224,7 @@ def _mode(text: str) -> int:
 
 def _seconds(text: str) -> float:
     try:
-        seconds = float(text)
+        seconds = float(_given(text))
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 3600:

@@ -15,7 +15,6 @@ import typing as t
 
 from resctrl.act.sampled import statistics, with_turns
 from resctrl.errors import ResctrlError
-from resctrl.kernel.preflight import check_values
 from resctrl.kernel.topology import cache_sizes
 from resctrl.observe.host import query
 from resctrl.observe.sampling import Statistics, sample_all, whole_host
@@ -23,7 +22,7 @@ from resctrl.tell import table
 from resctrl.tell.domains import describe_failures
 from resctrl.tell.text import cut, printable
 
-from .place import host_of
+from .place import check_counting, host_of
 from .say import fail_for, in_our_words, say, warn
 
 if t.TYPE_CHECKING:
@@ -44,7 +43,7 @@ _SENTENCES = 3
 def top(options: argparse.Namespace) -> int:
     """A live table on a terminal, else one table."""
     host = host_of(options)
-    warn(check_values(host.resctrl))
+    warn(check_counting(host.resctrl))
     outcome = _query(host, options)
     warn(outcome.warnings)
     live = not options.once and can_draw()
@@ -144,7 +143,7 @@ class Live:
         host = host_of(self.options)
         self.counted = []
         try:
-            self.sentences = check_values(host.resctrl)
+            self.sentences = check_counting(host.resctrl)
             outcome = _query(host, self.options)
             statuses = _in_the_table(outcome, self.options.domain is not None)
             samples = dict(zip([one.domain.uuid for one in statuses], sample_all(host.resctrl, statuses)))

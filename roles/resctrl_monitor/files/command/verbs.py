@@ -18,12 +18,12 @@ from resctrl.kernel.filesystem import Resctrl
 from resctrl.kernel.preflight import check_values
 from resctrl.observe.host import query
 from resctrl.tell.domains import describe_declared, describe_domain
-from resctrl.vms.domain import keys
-from resctrl.wish.files import load
+from resctrl.vms.domain import is_pattern, keys
+from resctrl.wish.files import is_enforced, load
 from resctrl.wish.policy import Policy
 from resctrl.wish.store import write_text
 
-from .place import changes_of, host_of
+from .place import changes_of, check_counting, host_of
 from .say import fail, fail_for, in_our_words, print_json, say, say_document, warn
 
 if t.TYPE_CHECKING:
@@ -55,11 +55,17 @@ def status(options: argparse.Namespace) -> int:
             ]
         )
     else:
-        _print_status(outcome.results, named=options.domain is None, declared=declared.of)
+        _print_status(outcome.results, named=_are_named(outcome.results, options.domain), declared=declared.of)
     unseen = [one for one in outcome.after.absent.values() if isinstance(one, errors.DomainUnseen)]
     for exc in unseen:
         fail(exc)
     return fail_for(outcome.results) or int(bool(unseen))
+
+
+def _are_named(results: t.Sequence[Result], asked: str | None) -> bool:
+    """Whether a reader has to be told which domain a status is of: not of one asked for by its name or UUID."""
+    pattern = asked is not None and is_pattern(asked) and [one.name for one in results] != [asked]
+    return asked is None or len(results) > 1 or pattern
 
 
 def _print_status(results: t.Iterable[Result], named: bool, declared: t.Mapping[str, Declared]) -> None:
@@ -80,7 +86,7 @@ def stats(options: argparse.Namespace) -> int:
     from resctrl.tell.statistics import describe_statistics
 
     host, outcome = _query(options)
-    warn(check_values(host.resctrl))
+    warn(check_counting(host.resctrl))
     if options.table:
         from . import screen
 
@@ -141,7 +147,7 @@ def why(options: argparse.Namespace) -> int:
 
     options.domain = None
     host, outcome = _query(options)
-    warn(check_values(host.resctrl))
+    warn(check_counting(host.resctrl))
     analysis = analyse(host, outcome, options.interval, options.ceiling)
     warn(analysis.warnings)
     found = describe_analysis(analysis, host.resctrl, outcome.after, details=False)
@@ -157,6 +163,8 @@ def why(options: argparse.Namespace) -> int:
         for line in one["xml"].split("\n"):
             say(f"    {line}")
         _say_doubts(one)
+    if any(one["ceiling"] is None for one in found["host"]["sockets"]):
+        say("What the memory of a socket can move is not known here: give it with --ceiling GB/S")
     say("Not counted:")
     for one in found["host"]["not_counted"]:
         say(f"  {one['msg']}")
@@ -197,9 +205,18 @@ def _switch(options: argparse.Namespace, wish: Wish) -> int:
             will = "will be" if wish.enabled else "will not be"
             say(f"Domain '{one.name}' is shut off: it {will} monitored whenever it starts.")
         elif not one.error:
-            _print_status([one], named=len(results) > 1, declared={})
+            _print_status([one], named=_are_named(results, options.domain), declared={})
     warn(switched.warnings)
-    return fail_for(results)
+    return fail_for([_with_name(one) for one in results])
+
+
+def _with_name(result: Result) -> Result:
+    """The same, but where libvirt's own sentence has neither the domain nor what to do, with both."""
+    if not isinstance(result.error, errors.DomainNotRunning):
+        return result
+    hint = "Start it first, or say --persistent, which holds whenever it runs"
+    named = errors.DomainNotRunning(f"Domain '{result.name}': {result.error.message}", hint=hint)
+    return result._replace(error=named)
 
 
 def enforce(options: argparse.Namespace) -> int:
@@ -212,7 +229,7 @@ def enforce(options: argparse.Namespace) -> int:
     if options.quiet:
         report = news(report)
     if options.check and (report.done or report.turns):
-        say("Nothing was changed. This would be done:")
+        say("Nothing was changed. A run would say:")
     for line in [*report.done, *report.turns, *report.waiting.values()]:
         say(in_our_words(line))
     if not options.quiet:
@@ -293,6 +310,24 @@ def clear(options: argparse.Namespace) -> int:
     removed, refusals = upkeep.clear(resctrl)
     for group in removed:
         say(f"Removed {resctrl.path(group)}")
+    warn(_of_the_policy())
     for exc in refusals:
         fail(exc)
     return int(bool(refusals))
+
+
+def _of_the_policy() -> list[str]:
+    """That what was ended begins again, where a policy that monitors anything is enforced."""
+    if not is_enforced():
+        return []
+    try:
+        policy = load()
+    except errors.PolicyDamaged:
+        # It is not enforced then
+        return []
+    if not (policy.default or any(rule.enabled for rule in policy.rules) or any(policy.switches.values())):
+        return []
+    return [
+        "The policy of this host is enforced: its domains will soon be monitored again. To end that, change the "
+        "policy, or take it away with resctrl_monitor_state: absent"
+    ]

@@ -22,6 +22,7 @@ from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.
 from ansible_collections.kvmops.resctrl.tests.unit.plugins.module_utils.resctrl.situations import (
     DISABLE,
     ENABLE,
+    LIBVIRT,
     host,
     uuid,
     vm,
@@ -122,6 +123,14 @@ def test_a_switch_for_now_against_the_policy_is_warned_of(scene):
     (warning,) = scene.switch().warnings
     assert "will soon no longer be monitored" in warning
     assert scene.kernel.content() == {group_for(uuid(1), ROOT): {1001, 1002}}
+
+
+@pytest.mark.parametrize(("by_libvirt", "warned"), [([1001], True), ([1001, 1002], False)])
+def test_so_is_one_of_the_vcpus_that_libvirt_leaves(scene, by_libvirt, warned):
+    scene.declare({"default": "enabled"})
+    snapshot = host(vm(tuning="cachetune"), location=dict.fromkeys(by_libvirt, LIBVIRT))
+    switched = switch(host_of(snapshot, Kernel.of(snapshot, scene.directory / "kernel")), ["vm1"], DISABLE)
+    assert any("will soon be monitored again" in warning for warning in switched.warnings) == warned
 
 
 def test_a_policy_that_nothing_enforces_contradicts_nothing(scene, monkeypatch):

@@ -35,12 +35,13 @@ FORCED = host(vm(tuning="memorytune"), location={1001: LIBVIRT, 1002: LIBVIRT})
 def said_fixture(tmp_path):
     """The warnings of a run that led to this snapshot; `files` are written into resctrl."""
 
-    def warn(snapshot, wish, missing=None, files=(), **terms):
+    def warn(snapshot, wish, missing=None, files=(), changed=False, **terms):
         kernel = Kernel.of(snapshot, tmp_path)
         for name, text in dict(files).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(f"{text}\n")
-        results = [result_of(Selected(one.domain.name, one.domain), snapshot, {}) for one in snapshot.running]
+        found = [result_of(Selected(one.domain.name, one.domain), snapshot, {}) for one in snapshot.running]
+        results = [one._replace(changed=changed) for one in found]
         return warnings_of(host_of(snapshot, kernel), results, for_all(snapshot, wish, **terms), snapshot, missing)
 
     return warn
@@ -51,8 +52,21 @@ def test_of_a_run_that_led_where_it_should_nothing_is_said(said):
 
 
 def test_what_libvirt_forces_cannot_be_switched_off(said):
-    (warning,) = said(FORCED, DISABLE)
-    assert "cannot be switched off while it runs: it is forced by memorytune in its XML" in warning
+    assert said(FORCED, DISABLE) == [
+        "Monitoring of domain 'vm1' cannot be switched off while it runs: it is forced by memorytune in its XML"
+    ]
+
+
+def test_where_ours_was_switched_off_what_libvirt_goes_on_counting_is_told(said):
+    snapshot = host(vm(tuning="cachetune"), location={1002: LIBVIRT})
+    assert said(snapshot, DISABLE, changed=True) == [
+        "No group of this collection counts domain 'vm1' any more. libvirt goes on counting vCPU 1 while the domain "
+        "runs: that is forced by cachetune in its XML"
+    ]
+
+
+def test_where_libvirts_group_is_gone_nothing_is_forced(said):
+    assert said(host(vm(tuning="cachetune")), DISABLE, changed=True) == []
 
 
 def test_nor_need_it_be_switched_on(said):

@@ -64,9 +64,16 @@ def test_libvirts_groups_force_it(tuning):
     assert answer.counted == {LIBVIRT: (0,), OURS: (1,)}
 
 
-def test_it_stays_forced_when_libvirts_group_was_removed_and_says_what_is_uncounted():
+def test_what_is_in_the_xml_alone_forces_nothing():
+    """libvirt's group was removed, as by a remount."""
     answer = status({}, "cachetune")
-    assert (answer.text, answer.groups, answer.uncounted) == ("Enabled (forced by cachetune)", (), (0, 1))
+    assert (answer.text, answer.enabled, answer.forced_by) == ("Disabled", False, None)
+    assert (answer.groups, answer.uncounted) == ((), (0, 1))
+
+
+def test_nor_does_it_where_a_group_of_ours_has_come_in_its_place():
+    answer = status({101: OURS, 102: OURS}, "cachetune")
+    assert (answer.text, answer.forced_by) == ("Enabled", None)
 
 
 def test_a_foreign_monitor_below_libvirts_group_does_not_hide_it():

@@ -215,6 +215,15 @@ def test_an_unknown_name_is_told_in_libvirts_words(scene):
 
 
 @pytest.mark.usefixtures("_as_root")
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_told_to_be_empty(scene, name):
+    found = Host(Libvirt([vm(1).domain], scene.find, Threads({})), scene.kernel)
+    (result,) = query(found, [name]).results
+    assert result.error.code == "domain_not_found"
+    assert str(result.error).startswith("The name of a domain is empty ('')")
+
+
+@pytest.mark.usefixtures("_as_root")
 def test_without_names_every_domain_is_told(scene):
     off = vm(2).domain._replace(active=False)
     scene.kernel.there.add(LIBVIRT)

@@ -129,7 +129,6 @@ def test_a_control_groups_number_is_a_part_where_it_or_a_group_below_it_has_no_c
         (DomainStatus(VM3), True, "disabled"),
         (DomainStatus(VM3), False, "unsupported"),
         (DomainStatus(VM3._replace(active=False)), False, "disabled"),
-        (DomainStatus(VM3, True, "cachetune"), True, "gone"),
         (DomainStatus(VM3, gone=True), True, "gone"),
         (DomainStatus(VM3, unseen=True), True, "error"),
         (DomainStatus(VM3, starting=True), True, "disabled"),

@@ -185,3 +185,20 @@ def test_an_alias_of_another_machine_is_refused(libvirt):
 def test_a_uri_that_is_none_is_refused():
     with pytest.raises(errors.UriRefused, match=r"The libvirt URI qemu\+ssh://\[kvm1/system cannot be understood"):
         check_local("qemu+ssh://[kvm1/system")
+
+
+@pytest.mark.parametrize(
+    ("uri", "hint"),
+    [
+        ("qemu:///system", "Start its daemon"),
+        ("qemu+unix:///system", "Start its daemon"),
+        ("", "Start its daemon"),
+        ("bogus:///x", "libvirt may have no driver of that name"),
+        ("qemux:///system", "libvirt may have no driver of that name"),
+    ],
+)
+def test_no_daemon_is_to_be_started_for_a_driver_that_there_is_not(libvirt, uri, hint):
+    libvirt.refusals = dict.fromkeys(["read-only", "read-write"], "no connection driver available")
+    with pytest.raises(errors.LibvirtUnreachable) as refused:
+        ask(uri)
+    assert refused.value.hint.startswith(hint)

@@ -17,6 +17,7 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.vms.domain 
     keys,
     machine_name,
     select,
+    unmatched,
 )
 
 WEB1 = Domain("web-1", "00000000-0000-4000-8000-000000000001", True)
@@ -46,6 +47,22 @@ def test_any_name_is_taken_literally_first():
 )
 def test_a_uuid_may_be_written_in_any_way(written):
     assert chosen(written) == [DASH]
+
+
+TWIN = Domain(WEB1.uuid, "00000000-0000-4000-8000-000000000021", True)
+
+
+def test_a_uuid_wins_over_a_name_as_for_virsh_and_the_other_domain_is_told():
+    assert [one.domain for one in select([WEB1.uuid], [TWIN, WEB1])] == [WEB1]
+    assert unmatched([WEB1.uuid], [TWIN, WEB1]) == [
+        f"'{WEB1.uuid}' is the UUID of domain 'web-1', which is meant, and the name of another: name that one by its "
+        f"UUID, {TWIN.uuid}"
+    ]
+
+
+def test_a_name_in_the_form_of_a_uuid_that_no_domain_has_is_a_name():
+    assert [one.domain for one in select([WEB1.uuid], [TWIN])] == [TWIN]
+    assert unmatched([WEB1.uuid], [TWIN]) == unmatched([WEB1.uuid], [WEB1]) == []
 
 
 def test_a_domain_asked_for_twice_in_different_words_comes_once():

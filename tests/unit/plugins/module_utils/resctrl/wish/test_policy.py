@@ -50,6 +50,13 @@ def test_a_name_or_uuid_wins_over_patterns_wherever_it_stands(name):
     assert enabled(Policy(None, (Rule("db-*", False), Rule(name, True))), DB) is True
 
 
+def test_a_rule_for_a_uuid_is_not_for_another_domain_of_that_name():
+    policy = Policy(None, (Rule(DB.uuid, True),))
+    assert (enabled(policy, DB), enabled(policy, WEB._replace(name=DB.uuid))) == (True, None)
+    # One without a UUID of its own has its name only
+    assert enabled(policy, WEB._replace(name=DB.uuid, uuid_made=True)) is True
+
+
 def test_the_first_pattern_wins():
     assert enabled(Policy(None, (Rule("*-1", True), Rule("db-*", False))), DB) is True
 
@@ -124,12 +131,37 @@ def test_everything_that_can_be_declared():
             {"domains": [{"name": "a", "state": "off"}]},
             "state of 'a' is 'off': it can be enabled, disabled, unmanaged",
         ),
+        (
+            {"domains": [{"name": "a"}, {"name": "b"}, {"name": "a", "state": "disabled"}]},
+            "rules 1 and 3 are both for 'a': the first of them holds, so take the other out",
+        ),
+        (
+            {"domains": [{"name": "web-*"}, {"name": "web-*"}]},
+            "rules 1 and 2 are both for 'web-*': the first of them holds, so take the other out",
+        ),
+        (
+            {"domains": [{"name": DB.uuid}, {"name": DB.uuid.upper()}]},
+            f"rules 1 and 2 are both for '{DB.uuid.upper()}': the first of them holds, so take the other out",
+        ),
+        (
+            {"domains": [{"name": "web-[12"}]},
+            "rule 'web-[12' has a [ that is not closed: close it with ], or give the UUID of a domain of that name",
+        ),
+        (
+            {"domains": [{"name": "[!]a"}]},
+            "rule '[!]a' has a [ that is not closed: close it with ], or give the UUID of a domain of that name",
+        ),
         ({"domains": [{"name": "a", "priority": "high"}]}, "priority of 'a' is 'high': it has to be a whole number"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_a_sentence(content, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         parse_policy(content)
+
+
+@pytest.mark.parametrize("name", ["web-[12]", "[]]", "[!]]", "[[]", "a]", "[a][b]"])
+def test_a_pattern_of_which_each_bracket_is_closed_is_one(name):
+    assert parse_policy({"domains": [{"name": name}]}).rules == (Rule(name, True),)
 
 
 def test_a_switch_is_of_a_uuid_in_any_spelling():

@@ -133,3 +133,24 @@ def test_whatever_a_file_holds_that_its_reader_cannot_use_it_is_damaged(tmp_path
     (tmp_path / "file.json").write_text(text)
     with pytest.raises(errors.PolicyDamaged, match=f"Cannot understand .*file.json: {why}"):
         read_json(str(tmp_path / "file.json"), parse)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"default": "enabled", "default": "disabled"}', "the key 'default' is there twice. "),
+        (
+            '{"domains": [{"name": "vm3", "state": "enabled", "state": "disabled"}]}',
+            "the key 'state' is there twice, in the rule 'vm3'. ",
+        ),
+        (
+            '{"domains": [{"name": "vm3", "name": "vm4"}]}',
+            "the key 'name' is there twice, in the rule 'vm3' and 'vm4'. ",
+        ),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(file, text, sentence):
+    file.write_text(text)
+    with pytest.raises(errors.PolicyDamaged) as refused:
+        read_json(str(file), dict)
+    assert f"Cannot understand {file}: {sentence}" in str(refused.value)
