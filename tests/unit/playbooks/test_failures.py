@@ -26,3 +26,12 @@ def tasks_of(content):
 def test_no_task_fails_by_an_expression_since_that_would_be_its_message(path):
     tasks = tasks_of(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert [task["name"] for task in tasks if task.get("failed_when", False) is not False] == []
+
+
+PLAYBOOKS = [path for path in ROOT.glob("playbooks/*.yml") if not path.name.endswith(".meta.yml")]
+
+
+@pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.stem)
+def test_a_play_over_hosts_runs_in_step_whatever_the_configuration_says(path):
+    plays = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert {play.get("strategy") for play in plays} == {"ansible.builtin.linear"}
