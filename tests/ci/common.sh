@@ -84,14 +84,14 @@ install_venv() {
 
 # What meta/runtime.yml promises: the oldest ansible-core, those between that are tried, and the newest, which runs here.
 # shellcheck disable=SC2034
-oldest_core=2.16 cores=(2.16 2.18 newest)
+oldest_core=2.16 cores=(2.16 2.17 2.18 2.19 2.20 newest)
 
 # core_venv CORE: sets core_venv to an environment with that ansible-core, and what tests of modules and playbooks need.
 core_venv() {
     local version python=
     core_venv=$venv
     if [[ $1 == newest ]]; then return; fi
-    # No ansible-core before 2.20 runs on more; the lab needs 3.11
+    # All of these run on 3.12, those before 2.20 on 3.11 too, which the lab needs at least
     for version in 3.{12..11}; do
         if [[ -x $pythons/python$version ]]; then python=$pythons/python$version; break; fi
     done

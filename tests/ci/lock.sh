@@ -26,4 +26,7 @@ lock dev 3.11
 lock unit 3.8
 lock managed 3.8
 lock ansible-core-2.16 3.10
+lock ansible-core-2.17 3.10
 lock ansible-core-2.18 3.11
+lock ansible-core-2.19 3.11
+lock ansible-core-2.20 3.12

@@ -196,13 +196,16 @@ _COMMANDS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one command and returns its exit status; 1 with a sentence on standard error if it cannot be done."""
+    """Runs one command and returns its exit status: 1 with a sentence on standard error if it cannot be done, and 130
+    when it is interrupted, as a shell would."""
     arguments = _parser().parse_args(argv)
     try:
         return _COMMANDS[arguments.command](Lab(keep=True), arguments)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -102,5 +102,21 @@ def test_every_link_leads_somewhere_in_the_built_archive_too(page):
 
 @pytest.mark.parametrize("page", [*PAGES, *sorted(SITE.glob("*.rst"))], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_into_the_repository_leads_to_a_file_of_it(page):
-    url = r"https://github.com/kvmops/ansible-collection-resctrl/blob/main/([^)>#`\s]+)"
-    assert [path for path in re.findall(url, page.read_text()) if not (ROOT / path).exists()] == []
+    forge = r"https://(?:github.com|raw.githubusercontent.com)/kvmops/ansible-collection-resctrl/(?:blob/)?"
+    paths = re.findall(forge + r"main/([^)>#`\s]+)", page.read_text())
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_no_link_of_the_readme_is_relative_since_galaxy_shows_it_without_the_files_beside_it():
+    page = (ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)]+)\)", page) + re.findall(r"^\[[^]]+\]: (.+)$", page, re.MULTILINE)
+    assert len(targets) > 20
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
+def test_every_name_of_a_link_in_the_readme_is_given_its_target_at_the_end():
+    page = (ROOT / "README.md").read_text()
+    given = set(re.findall(r"^\[([^]]+)\]: ", page, re.MULTILINE))
+    text = re.sub(r"^(\[[^]]+\]: .*|    .*)$", "", page, flags=re.MULTILINE)
+    named = re.findall(r"\[(?:[^]]+)\]\[([^]]+)\]", text) + re.findall(r"(?<!\])\[([^]]+)\](?![\[(])", text)
+    assert set(named) == given
