@@ -268,7 +268,7 @@ def _scatter(
 
 
 def percent(part: float | None) -> str:
-    """A share in percent; a dash where it is not known. A part may be read after the whole, and then seem to be more."""
+    """A share in percent; a dash where it is not known. A part that is read after the whole may seem more."""
     if part is None:
         return "-"
     if part > 1:

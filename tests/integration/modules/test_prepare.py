@@ -38,5 +38,5 @@ def prepare_fixture(host, tmp_path):
 def test_the_reason_why_a_host_cannot_be_asked_is_the_message_of_the_failure(prepare):
     status, output = prepare()
     assert status == 2, output
-    assert "\"msg\": \"libvirt does not answer at qemu:///system" in output, output
+    assert '"msg": "libvirt does not answer at qemu:///system' in output, output
     assert "failed_when" not in output

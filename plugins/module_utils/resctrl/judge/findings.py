@@ -97,7 +97,7 @@ class Finding(t.NamedTuple):
 
 
 def findings(situation: Situation, histories: t.Mapping[str, History] = types.MappingProxyType({})) -> list[Finding]:
-    """What stands out, a domain's own trouble first. Never empty: that nothing stands out is a finding, too, and so it is
+    """What stands out, a domain's own trouble first. Never empty: that nothing stands out is a finding, too, and so is
     that a host was not measured.
 
     `histories`: UUID -> what was seen of the domain before.

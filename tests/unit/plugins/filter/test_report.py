@@ -151,7 +151,9 @@ def test_a_page_that_cannot_be_made_says_why():
         report({"kvm1": {}})
 
 
-@pytest.mark.parametrize(("part", "text"), [(None, "-"), (0, "0%"), (0.034, "3.4%"), (0.5, "50%"), (1, "100%"), (1.2, "all")])
+@pytest.mark.parametrize(
+    ("part", "text"), [(None, "-"), (0, "0%"), (0.034, "3.4%"), (0.5, "50%"), (1, "100%"), (1.2, "all")]
+)
 def test_a_share_in_percent(part, text):
     assert percent(part) == text
 
