@@ -599,7 +599,7 @@ ansible_facts:
         findings:
           description:
             - What stands out, a domain's own trouble first. Only with O(analysis). Never empty, since that nothing
-              stands out is a finding, too.
+              stands out is a finding, too, and that a host was not measured.
           type: list
           elements: dict
           contains:
@@ -618,6 +618,8 @@ ansible_facts:
                 - V(victim) is a domain that cache misses cost many of its cycles, beside one with more than its share.
                 - V(holds_more_than_before) and V(moves_more_than_before) are about who has at least twice as much as at
                   any of the looks before.
+                - V(nothing_stands_out) is about a host that was measured. V(not_measured) is about one of which neither
+                  caches nor memory bandwidth are counted; RV(ansible_facts.resctrl_stats.findings[].msg) says why.
               type: str
               choices:
                 - throttled
@@ -632,6 +634,7 @@ ansible_facts:
                 - holds_more_than_before
                 - moves_more_than_before
                 - nothing_stands_out
+                - not_measured
             cache:
               description: The id of the L3 cache that it is about, or null.
               type: int
@@ -646,7 +649,9 @@ ansible_facts:
               type: str
               sample: "2026-01-31T12:00:00Z"
             numbers:
-              description: What it rests on, in bytes, bytes per second and seconds. Shares are of 1.
+              description:
+                - What it rests on, in bytes, bytes per second and seconds. Shares are of 1.
+                - A part and the whole are read one after the other, so that a share may be a little more than 1.
               type: dict
               sample: {"share": 0.62, "fair_share": 0.125, "fullness": 0.97}
             confidence:

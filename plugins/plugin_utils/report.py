@@ -23,6 +23,7 @@ _TEMPLATES = os.path.join(_ROOT, "playbooks", "templates")
 
 _Fact = t.Mapping[str, t.Any]
 _NOTHING = "nothing_stands_out"
+_NOT_MEASURED = "not_measured"
 # A domain's own trouble is no pressure on others
 _OWN = ("throttled", "waits_for_cpu", "memory_pressure")
 _LABELS = {
@@ -71,12 +72,14 @@ def view_of(stats: t.Mapping[str, _Fact], failed: t.Mapping[str, str], title: st
     return {
         "title": title,
         "hosts": hosts,
+        "measured": sum(1 for host in hosts if not host["unmeasured"]),
+        "unmeasured": [host for host in hosts if host["unmeasured"]],
         "failed": sorted(failed.items()),
         "suspects": sorted(suspects, key=_surest),
         "unsure": sum(host["unsure"] for host in hosts),
         "advice": [one for host in hosts for one in host["advice"]],
-        "since": min((fact["host"]["since"] for fact in facts), default=None),
-        "seconds": max((fact["host"]["seconds"] for fact in facts), default=None),
+        "since": min((fact["host"]["since"] for fact in facts if fact["host"]["caches"]), default=None),
+        "seconds": max((fact["host"]["seconds"] for fact in facts if fact["host"]["caches"]), default=None),
         "domains": sum(host["running"] for host in hosts),
         "monitored": sum(host["monitored"] for host in hosts),
         "limits": list(dict.fromkeys(text for fact in facts for text in _limits(fact, everywhere=True))),
@@ -97,7 +100,7 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
     running = {key: one for key, one in fact["domains"].items() if one["active"]}
     rows = share({name: fact})
     colours = _colours(rows)
-    found = [_finding(name, one, fact["host"]["since"]) for one in fact["findings"] if one["kind"] != _NOTHING]
+    found = [_finding(name, one, fact["host"]["since"]) for one in fact["findings"] if one["kind"] in _LABELS]
     return {
         "name": name,
         "running": len(running),
@@ -111,6 +114,7 @@ def _host(name: str, fact: _Fact) -> dict[str, t.Any]:
         "standing_out": sorted({one["domain"] or "(the host)" for one in found if not one["own"]}),
         "troubled": sorted({one["domain"] for one in found if one["own"]}),
         "findings": fact["findings"],
+        "unmeasured": next((one["msg"] for one in fact["findings"] if one["kind"] == _NOT_MEASURED), ""),
         "unsure": any(one["kind"] == _NOTHING and one["confidence"] == "low" for one in fact["findings"]),
         "suspects": found,
         "advice": [{"host": name, **one} for one in fact["advice"]],
@@ -264,9 +268,11 @@ def _scatter(
 
 
 def percent(part: float | None) -> str:
-    """A share in percent; a dash where it is not known."""
+    """A share in percent; a dash where it is not known. A part that is read after the whole may seem more."""
     if part is None:
         return "-"
+    if part > 1:
+        return "all"
     return f"{100 * part:.1f}%" if 0 < part < 0.1 else f"{100 * part:.0f}%"
 
 

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import signal
+import subprocess
 import sys
 
 import pytest
 from investigations import collection_for
 from neighbours import situation
+from waiting import wait_until
 
 
 @pytest.fixture(name="investigate")
@@ -27,11 +32,13 @@ def investigate_fixture(tmp_path):
         "PATH": os.environ["PATH"],
     }
 
-    def run(planted, *words, host="localhost"):
+    ansible = ["env", f"--chdir={home}", sys.executable, "-m", "ansible"]
+
+    def command(planted, *words, host="localhost"):
         environment["ANSIBLE_COLLECTIONS_PATH"] = str(
             collection_for(planted.host.domains.uri, tmp_path / "collections")
         )
-        argv = ["env", f"--chdir={home}", sys.executable, "-m", "ansible", "playbook", "--inventory", "hosts.json"]
+        argv = [*ansible, "playbook", "--inventory", "hosts.json"]
         for word in (
             f"resctrl_host={host}",
             f"resctrl_directory={home}",
@@ -41,9 +48,12 @@ def investigate_fixture(tmp_path):
             *words,
         ):
             argv += ["-e", word]
-        return planted.host.run_program([*argv, "kvmops.resctrl.investigate"], environment, 120)
+        return [*argv, "kvmops.resctrl.investigate"]
 
-    run.home = home
+    def run(planted, *words, host="localhost"):
+        return planted.host.run_program(command(planted, *words, host=host), environment, 120)
+
+    run.home, run.command, run.environment, run.ansible = home, command, environment, ansible
     return run
 
 
@@ -121,3 +131,53 @@ def test_what_is_declared_on_the_host_stays_so(plant, investigate):
     assert "vm1 stays monitored as it is declared on this host." in output
     assert planted.host.control.log("write") == []
     assert (investigate.home / "localhost-closer.html").exists()
+
+
+def test_who_waits_for_an_rmid_is_not_said_to_be_monitored_and_not_measured_for_nothing(plant, investigate):
+    planted = plant(situation("uncounted hog"))
+    planted.host.domains.own_etc()
+    policy = '{"default": "unmanaged", "reserve_rmids": 1000, "domains": [{"name": "vm[34]", "state": "enabled"}]}'
+    planted.host.domains.path("/etc/kvmops-resctrl/policy.json").write_text(policy)
+    status, output = investigate(planted)
+    assert status == 0, output
+    assert "stays monitored" not in output
+    for name in ("vm3", "vm4"):
+        assert f"{name} is not monitored, and what is declared for it on this host stays so: waiting, " in output
+    assert "None of those that stand out can be counted now, so there is no second page." in output
+    assert not (investigate.home / "localhost-closer.html").exists()
+
+
+def test_after_a_failure_everything_is_as_before(plant, investigate):
+    planted = plant(situation("uncounted hog"))
+    before = planted.host.groups()
+    (investigate.home / "localhost-closer.html").mkdir()
+    status, output = investigate(planted)
+    assert status == 2, output
+    assert "Write the second page" in output
+    assert planted.host.groups() == before
+
+
+@pytest.mark.parametrize(("name", "suspects"), [("big but quiet", {"vm1"}), ("uncounted hog", {"vm3", "vm4"})])
+def test_what_an_interruption_leaves_ends_with_the_commands_that_were_said(plant, investigate, name, suspects):
+    planted = plant(situation(name))
+    host, before = planted.host, planted.host.groups()
+    every = {tid for suspect in suspects for tid in host.domains[suspect].threads}
+    argv = host.domains.argv(investigate.command(planted, "resctrl_closer=600"))
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(argv, env=investigate.environment, text=True, start_new_session=True, **pipes) as play:
+        try:
+            wait_until(lambda: every <= set().union(*host.groups().values()), "every thread is counted")
+        finally:
+            os.killpg(play.pid, signal.SIGINT)
+        said, _nothing = play.communicate(timeout=60)
+    assert host.groups() != before
+    commands = re.findall(r'"(ansible -i INVENTORY localhost -m .*)"', said)
+    assert commands, said
+    for line in commands:
+        program, _i, _inventory, *words = shlex.split(line)
+        words[-1] += f" uri={host.domains.uri}"
+        status, output = host.run_program(
+            [*investigate.ansible, "adhoc", "-i", "hosts.json", *words], investigate.environment, 60
+        )
+        assert (program, status) == ("ansible", 0), output
+    assert host.groups() == before

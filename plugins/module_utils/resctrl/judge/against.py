@@ -92,7 +92,6 @@ def doubts_of(situation: Situation) -> tuple[str, ...]:
         *([f"No ceiling of the memory bandwidth is known for {_listed(ceilings)}."] if ceilings else []),
         *([f"Nothing is known of {_listed(without)}, which no group counts."] if without else []),
         *_doubts_of_shares(situation),
-        *([] if situation.caches else ["Nothing was counted at all."]),
     ]
     return tuple(found)
 
@@ -136,7 +135,7 @@ def doubts_of_rest(situation: Situation, cache: int | None, socket: Socket | Non
     partial = [one.name for one in situation.subjects if _partial(one, caches)]
     return (
         *doubts_of_bandwidth(situation, None, socket),
-        *([f"{_listed(without)} may have caused it: not all of their vCPUs are counted."] if without else []),
+        *([f"Not all vCPUs of {_listed(without)} are counted: what they do is a part of it."] if without else []),
         *([f"Some of it is what is not known of {_listed(partial)}."] if partial else []),
     )
 

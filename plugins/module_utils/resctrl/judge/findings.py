@@ -40,10 +40,12 @@ VICTIM = "victim"
 RISE_HELD = "holds_more_than_before"
 RISE_MOVED = "moves_more_than_before"
 NOTHING = "nothing_stands_out"
+# Nothing counts what of caches and bandwidth is in use
+NOT_MEASURED = "not_measured"
 KINDS = (
     *(THROTTLED, WAITS_FOR_CPU, MEMORY_PRESSURE),
     *(STREAMS, LARGE_WORKING_SET, HOLDS_MORE, MOVES_MORE, UNACCOUNTED, VICTIM),
-    *(RISE_HELD, RISE_MOVED, NOTHING),
+    *(RISE_HELD, RISE_MOVED, NOTHING, NOT_MEASURED),
 )
 
 # From this share of a cache on it is nearly full: what one gets, another loses
@@ -95,7 +97,8 @@ class Finding(t.NamedTuple):
 
 
 def findings(situation: Situation, histories: t.Mapping[str, History] = types.MappingProxyType({})) -> list[Finding]:
-    """What stands out, a domain's own trouble first. Never empty: that nothing stands out is a finding, too.
+    """What stands out, a domain's own trouble first. Never empty: that nothing stands out is a finding, too, and so is
+    that a host was not measured.
 
     `histories`: UUID -> what was seen of the domain before.
     """
@@ -110,6 +113,8 @@ def findings(situation: Situation, histories: t.Mapping[str, History] = types.Ma
         one if one.since or not one.uuid else one._replace(since=since(looks[one.uuid], one.name))
         for one in [*own, *victims, *blamed, *risen]
     ]
+    if not situation.caches:
+        return [*found, Finding(NOT_MEASURED)]
     return found or [Finding(NOTHING, against=doubts_of(situation))]
 
 

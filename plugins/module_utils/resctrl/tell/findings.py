@@ -10,6 +10,7 @@ from ..judge import advice
 from ..judge import findings as kinds
 from ..judge.against import uncounted
 from ..judge.situation import OBSERVED, Holding
+from ..kernel.preflight import missing_monitoring
 from ..vms.domain import keys
 from .statistics import describe_statistics
 from .table import human
@@ -38,7 +39,7 @@ _SENTENCES = {
     kinds.HOLDS_MORE: "{domain} holds {held} of the {size} of {place} ({share}) with {fair_share} of the running "
     "vCPUs there. Whether it streams cannot be told, since its bandwidth is not known.",
     kinds.MOVES_MORE: "{domain} moves {bytes_per_second}/s, which is {share} of what {place} moves, with {fair_share} "
-    "of the running vCPUs there, while {place} is at {used} of {limit}.",
+    "of the running vCPUs there, while {place} is at {limit}.",
     kinds.VICTIM: "{domain} is probably a victim: misses of the L3 cache cost it {share} of its cycles on {place}, "
     "where {others} has more than its share.",
     kinds.RISE_HELD: "{domain} holds {held} of the {size} of {place} ({share}), and at {looks:.0f} looks "
@@ -46,6 +47,7 @@ _SENTENCES = {
     kinds.RISE_MOVED: "{domain} moves {bytes_per_second}/s, which is {share} of what {place} moves, and at "
     "{looks:.0f} looks before that it never moved more than {before}/s.",
     kinds.NOTHING: "Nothing stands out.",
+    kinds.NOT_MEASURED: "Neither caches nor memory bandwidth were measured on this host{because}.",
 }
 _ADVICE = {
     advice.NOT_FILLED: "The <cachetune> of {domain} allows {allowed} of {place}, of which it holds {held}: a smaller "
@@ -59,15 +61,15 @@ _UNACCOUNTED_HOLDS = (
     "No monitored VM accounts for {held} of the {size} of {place} ({share}): it is the host itself{or_uncounted}."
 )
 _UNACCOUNTED_MOVES = (
-    "No monitored VM accounts for {bytes_per_second}/s of what {place} moves ({share}), while it is at {used} of "
+    "No monitored VM accounts for {bytes_per_second}/s of what {place} moves ({share}), while it is at "
     "{limit}: it is the host itself{or_uncounted}."
 )
 _SHARES = ("share", "fair_share", "fullness", "used", "bandwidth_share")
 _BYTES = ("held", "size", "bytes_per_second", "ceiling", "socket_bytes_per_second", "before")
 
 
-def sentence(one: Finding, situation: Situation) -> str:
-    """What stands out, in words."""
+def sentence(one: Finding, situation: Situation, missing: object = None) -> str:
+    """What stands out, in words. `missing`: why nothing was measured, if so."""
     text = _SENTENCES.get(one.kind) or (_UNACCOUNTED_HOLDS if "held" in one.numbers else _UNACCOUNTED_MOVES)
     numbers: dict[str, t.Any] = dict(one.numbers)
     numbers.update({name: _percent(numbers.get(name)) for name in _SHARES if name in numbers})
@@ -76,6 +78,7 @@ def sentence(one: Finding, situation: Situation) -> str:
     return text.format(
         **{**numbers, "domain": one.domain, "place": _place(one), "others": _or(one.others), "or_uncounted": more},
         limit=_limit(one, situation),
+        because=f": {missing}" if missing else "",
     )
 
 
@@ -84,17 +87,22 @@ def _place(one: Finding | Advice) -> str:
 
 
 def _limit(one: Finding, situation: Situation) -> str:
-    """The ceiling of a socket, and what it is."""
+    """How much of the ceiling of a socket is used, and what that is.
+
+    What is moved now may be more than ever before.
+    """
     key = next((socket.key for socket in situation.sockets if (socket.package, one.cache) == (one.package, None)), "")
     ceiling = situation.ceilings.get(key or f"cache {one.cache}")
     observed = ceiling is not None and ceiling.source == OBSERVED
-    return (
-        f"{'the most that was ever seen there' if observed else 'its ceiling'}, {human(one.numbers.get('ceiling'))}/s"
-    )
+    used = one.numbers.get("used") or 0.0
+    part = "more than" if used > 1 else f"{_percent(used)} of"
+    what = "the most that was ever seen there" if observed else "its ceiling"
+    return f"{part} {what}, {human(one.numbers.get('ceiling'))}/s"
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.0f}%"
+    """A share of a whole. Both are read one after the other, so that a part may seem to be more."""
+    return "-" if share is None else "all" if share > 1 else f"{100 * share:.0f}%"
 
 
 def _or(names: t.Sequence[str]) -> str:
@@ -110,7 +118,7 @@ def describe_analysis(found: Analysis, resctrl: Resctrl, snapshot: Snapshot, det
         domains[key] = {**described, "cpu": describe_cpu(cpu) if cpu else None}
     return {
         "domains": domains,
-        "findings": describe_findings(found.findings, found.situation),
+        "findings": describe_findings(found.findings, found.situation, missing_monitoring(resctrl)),
         "advice": describe_advice(found.advice),
         "host": describe_situation(found.situation),
     }
@@ -139,8 +147,10 @@ def describe_advice(found: t.Iterable[Advice]) -> list[dict[str, t.Any]]:
     ]
 
 
-def describe_findings(found: t.Sequence[Finding], situation: Situation) -> list[dict[str, t.Any]]:
-    """The fact `resctrl_stats.findings`."""
+def describe_findings(
+    found: t.Sequence[Finding], situation: Situation, missing: object = None
+) -> list[dict[str, t.Any]]:
+    """The fact `resctrl_stats.findings`. `missing`: why nothing was measured, if so."""
     return [
         {
             "domain": one.domain or None,
@@ -151,7 +161,7 @@ def describe_findings(found: t.Sequence[Finding], situation: Situation) -> list[
             "since": _moment(one.since) if one.since else situation.since,
             "numbers": {name: _rounded(number) for name, number in one.numbers.items()},
             "confidence": one.confidence,
-            "msg": sentence(one, situation),
+            "msg": sentence(one, situation, missing),
             "against": list(one.against),
         }
         for one in found

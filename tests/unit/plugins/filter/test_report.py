@@ -109,6 +109,21 @@ def test_where_nothing_was_counted_there_is_a_page_too():
     assert "<svg" not in report(stats)
 
 
+def test_a_host_that_cannot_count_is_not_measured_and_nothing_is_said_to_stand_out_or_not():
+    stats = fleet(2)
+    one = stats["kvm001.example.org"]
+    msg = "Neither caches nor memory bandwidth were measured on this host: The CPU has none"
+    one["findings"] = [{**one["findings"][0], "kind": "not_measured", "domain": None, "msg": msg, "against": []}]
+    one["host"].update(caches=[], sockets=[])
+    view = view_of(stats, {}, "")
+    assert (view["measured"], [host["unmeasured"] for host in view["unmeasured"]]) == (1, [msg])
+    page = report({"kvm001.example.org": one})
+    assert '<b id="hosts">0</b>' in page
+    assert "Nothing was measured, so nothing can be said." in page
+    assert msg in page
+    assert "othing stands out" not in page
+
+
 @pytest.mark.parametrize("speed", [0.0, 1e-9, 1e18])
 def test_any_speed_has_its_place(speed):
     stats = fleet(1)
@@ -136,7 +151,9 @@ def test_a_page_that_cannot_be_made_says_why():
         report({"kvm1": {}})
 
 
-@pytest.mark.parametrize(("part", "text"), [(None, "-"), (0, "0%"), (0.034, "3.4%"), (0.5, "50%"), (1.2, "120%")])
+@pytest.mark.parametrize(
+    ("part", "text"), [(None, "-"), (0, "0%"), (0.034, "3.4%"), (0.5, "50%"), (1, "100%"), (1.2, "all")]
+)
 def test_a_share_in_percent(part, text):
     assert percent(part) == text
 

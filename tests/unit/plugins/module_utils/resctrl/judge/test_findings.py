@@ -232,6 +232,21 @@ def test_the_sentence_says_what_the_ceiling_is(source, says):
     assert told["msg"].endswith(says)
 
 
+def test_more_than_was_ever_seen_is_told_without_a_percentage_and_no_share_is_above_all():
+    limits = {"package 0": Ceiling(100.0, OBSERVED)}
+    of = situation(subject("vm1", 1, 315.0), subject("vm2", 1, 0.0), held=2, moved=312.0, ceilings=limits)
+    (told,) = describe_findings(findings(of), of)
+    assert "which is all of what package 0 moves" in told["msg"]
+    assert told["msg"].endswith("while package 0 is at more than the most that was ever seen there, 100B/s.")
+
+
+def test_of_a_host_without_counted_caches_it_is_not_said_that_nothing_stands_out():
+    of = situation(subject("vm1"))._replace(caches={}, whole={})
+    (told,) = describe_findings(findings(of), of, "The CPU has none")
+    reason = "Neither caches nor memory bandwidth were measured on this host: The CPU has none."
+    assert (told["kind"], told["msg"]) == ("not_measured", reason)
+
+
 def test_whose_turn_it_was_not_is_said_apart_from_what_is_known_in_part():
     part = frozenset({"bandwidth"})
     shares = subject("vm1", 1, partial=part, waits_for_counters=True)
