@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   source:
     description:
-      - Who tells which domains there are.
+      - Where the list of domains comes from.
       - V(libvirt) is the libvirt daemon at O(uri).
       - V(processes) are the QEMU processes of the host, whoever started them (Proxmox VE, KubeVirt, Incus, libvirt, or
         somebody by hand). Name and UUID are read from their command lines. Neither libvirt nor libvirt-python is
@@ -28,7 +28,8 @@ options:
     default: libvirt
   uri:
     description:
-      - The libvirt connection of this host. It is opened read-only. With O(source=processes) it is not used.
+      - The libvirt connection of this host. It is opened read-only; where libvirt refuses that, read-write, and nothing
+        is changed through it. With O(source=processes) it is not used.
       - A URI that leads to another machine is refused, since the threads and the resctrl filesystem are those of the
         host that the module runs on. Let Ansible run the module on the other machine instead.
     type: str

@@ -38,7 +38,7 @@ options:
   state:
     description:
       - V(enabled) makes sure that every thread in O(scope) is counted, by a group of this collection or of libvirt.
-      - V(disabled) makes sure that no group of this collection counts one.
+      - V(disabled) makes sure that no group of this collection counts any of them.
     type: str
     choices: [enabled, disabled]
     default: enabled

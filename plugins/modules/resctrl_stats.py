@@ -78,8 +78,8 @@ notes:
   - Facts may come from a cache. RV(ansible_facts.resctrl_stats.timestamp) says how old they are.
   - The occupancy of a cache changes slowly. A group that was just made may show what the previous user of its RMID
     left, and grows as the domain's memory is used.
-  - The kernel sets no telemetry of packages back. Its values begin at what the previous user of the RMID had, so that
-    only differences mean something, and only those between values of the same
+  - The kernel never resets the telemetry of packages. Its values begin at what the previous user of the RMID had, so
+    that only differences mean something, and only those between values of the same
     RV(ansible_facts.resctrl_stats.domains.groups[].generation). The rates keep to that.
 seealso:
   - module: kvmops.resctrl.resctrl_mon

@@ -75,10 +75,11 @@ def summary_of(
     rows: list[list[str]] = []
     notes: list[str] = []
     for host, result in sorted(results.items()):
-        conditions = {one["name"]: condition_of(one, planned) for one in result.get("domains", [])}
-        rows.append(_row(host, result, list(conditions.values()), changes))
+        # Not by name: of two managers on a host each may have a domain of one name
+        conditions = [(one["name"], condition_of(one, planned)) for one in result.get("domains", [])]
+        rows.append(_row(host, result, [condition for _name, condition in conditions], changes))
         if name_domains:
-            rows += [[f"  {name}", condition, *([""] * (len(titles) - 2))] for name, condition in conditions.items()]
+            rows += [[f"  {name}", condition, *([""] * (len(titles) - 2))] for name, condition in conditions]
         if "msg" not in result:
             notes += [f"{host}: {_one_line(note)}" for note in _notes(result, planned)]
     return lines_of(titles, rows, {"host", "state"}) + notes

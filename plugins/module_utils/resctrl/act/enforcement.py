@@ -14,6 +14,7 @@ from ..decide.wish import Wish, Wishes
 from ..errors import ResctrlError
 from ..kernel.preflight import missing_monitoring
 from ..vms.domain import select, unmatched
+from .absences import absences, starting
 from .warn import warnings_of
 
 if t.TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Enforcement:
             if self.turns and not check:
                 self.turns.settle(after, self.wishes, failures)
                 self.wishes = self.wishes._replace(turns=self.turns.queue())
-        failures = {**failures, **self.refused, **self._absences(after)}
+        failures = {**failures, **self.refused, **absences(self.host, self.known, self.needed, self.wishes, after)}
         results = self._results(after, failures)
         removed = {step.group for step in self.done if step.kind == REMOVE}
         pruned = sorted(group for group in removed if group.uuid not in self.wishes.of or group in self.before.stale)
@@ -103,13 +104,13 @@ class Enforcement:
         # Of a domain that was not asked for only a stale group can have been refused
         left = [exc for uuid, exc in self.refused.items() if uuid not in self.wishes.of]
         warnings += [f"A stale group was left: {exc}" for exc in left]
-        starting = {uuid for uuid in self._starting(after) if self.wishes.enables(uuid)}
-        return Outcome(results, self.before, after, pruned, warnings, self.known, starting=starting)
+        soon = [uuid for uuid in starting(after) if self.wishes.enables(uuid)]
+        return Outcome(results, self.before, after, pruned, warnings, self.known, starting=soon)
 
     def _results(self, after: Snapshot, failures: t.Mapping[str, ResctrlError]) -> list[Result]:
-        active = self._active()
+        active = {one.uuid for one in self.known if one.active}
         done = _said_of([step for step in self.done if step.uuid in active], after)
-        said = {**self._starting(after), **done}
+        said = {**starting(after), **done}
         results = []
         for one in self.selected:
             result = result_of(one, after, said)
@@ -118,34 +119,6 @@ class Enforcement:
                 result = result._replace(changed=uuid in done, error=failures.get(uuid))
             results.append(result)
         return results
-
-    def _active(self) -> set[str]:
-        return {one.uuid for one in self.known if one.active}
-
-    def _starting(self, after: Snapshot) -> dict[str, str]:
-        """What is said of domains that have not started yet: whoever enforces again later will find them running."""
-        return {uuid: exc.message for uuid, exc in after.absent.items() if isinstance(exc, errors.DomainStarting)}
-
-    def _absences(self, after: Snapshot) -> dict[str, ResctrlError]:
-        """Why domains that have to run, or to be seen, are a failure, by UUID."""
-        # The RFC's sentence, which is libvirt's VIR_ERR_OPERATION_INVALID
-        shut_off = errors.DomainNotRunning("Requested operation is not valid: domain is not running")
-        failures: dict[str, ResctrlError] = dict.fromkeys(self.needed - self._active(), shut_off)
-        must_run = {uuid for uuid in self.needed if self.wishes.enables(uuid)}
-        unseen = {uuid for uuid, exc in after.absent.items() if isinstance(exc, errors.DomainUnseen)}
-        failed = after.absent.keys() & (must_run | unseen)
-        stopped = self._stopped() if failed else set()
-        failures.update({uuid: after.absent[uuid] for uuid in failed - stopped})
-        failures.update(dict.fromkeys(failed & stopped & must_run, shut_off))
-        return failures
-
-    def _stopped(self) -> set[str]:
-        """The domains that ran when libvirt was asked first, and do not any more."""
-        try:
-            return self._active() - {one.uuid for one in self.host.source.domains() if one.active}
-        except ResctrlError:
-            # What was done is to be told all the same
-            return set()
 
     def _predict(self) -> tuple[Snapshot, t.Mapping[str, ResctrlError]]:
         """What _converge would lead to, without doing it. Who is waited for there is waited for here."""
@@ -195,7 +168,7 @@ class Enforcement:
 
     def _awaited(self, snapshot: Snapshot) -> set[str]:
         """Domains asked for by name that are starting."""
-        return {uuid for uuid in self._starting(snapshot).keys() & self.needed if self.wishes.enables(uuid)}
+        return {uuid for uuid in starting(snapshot).keys() & self.needed if self.wishes.enables(uuid)}
 
     def _snapshot(self) -> Snapshot:
         return self.host.look(
@@ -246,12 +219,12 @@ class Enforcement:
 
     def _left(self, stopped: t.Mapping[str, ResctrlError]) -> dict[str, ResctrlError]:
         """Those of the errors that may pass by time. For a domain with another one nothing is tried any more."""
-        passing = {uuid: exc for uuid, exc in stopped.items() if isinstance(exc, (errors.RmidsInLimbo, errors.Moved))}
-        refused = {uuid: exc for uuid, exc in stopped.items() if uuid not in passing}
+        by_time = (errors.RmidsInLimbo, errors.Moved)
+        refused = {uuid: exc for uuid, exc in stopped.items() if not isinstance(exc, by_time)}
         if refused:
             self._take_back([step for step in self.done if step.uuid in refused])
             self.refused.update(refused)
-        return passing
+        return {uuid: exc for uuid, exc in stopped.items() if uuid not in refused}
 
     def _passing(self, step: Operation, refusal: errors.RmidsExhausted) -> errors.RmidsInLimbo | None:
         if not self.host.resctrl.is_arm:

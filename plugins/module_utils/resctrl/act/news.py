@@ -22,7 +22,7 @@ _TURNS = "domains take turns"
 
 
 class Report(t.NamedTuple):
-    """What came of keeping up, a sentence each: what was done, who waits for an RMID (by name), what else there is to
+    """What came of keeping up, a sentence each: what was done, who waits for an RMID (by UUID), what else there is to
     know, and what is not as declared.
 
     `last`: the last look.  `failed`: there was an error, be it news or not.
@@ -70,7 +70,7 @@ def report_on(outcomes: t.Sequence[Outcome], resctrl: Resctrl) -> Report:
         done += [f"Removed {resctrl.path(group)}: its domain is gone" for group in outcome.pruned]
     return Report(
         done,
-        {one.name: f"{one.name}: {one.error}" for one in waiting},
+        {one.status.domain.uuid: f"{one.name}: {one.error}" for one in waiting if one.status},
         list(last.warnings),
         [f"{one.name}: {one.error}" for one in failures],
         last,
@@ -116,7 +116,7 @@ def news(report: Report, path: str = MEMORY) -> Report:
             return report
     return report._replace(
         turns=() if _TURNS in before else turns,
-        waiting={name: line for name, line in report.waiting.items() if _waits(name) not in before},
+        waiting={uuid: line for uuid, line in report.waiting.items() if _waits(uuid) not in before},
         warnings=[line for line in report.warnings if line not in before],
         errors=[line for line in report.errors if line not in before],
     )
@@ -131,8 +131,8 @@ def is_news(trouble: str, lasts: bool, path: str) -> bool:
     return lasts and trouble not in before
 
 
-def _waits(name: str) -> str:
-    return f"{name} waits for an RMID"
+def _waits(uuid: str) -> str:
+    return f"{uuid} waits for an RMID"
 
 
 def _said_before(path: str) -> list[str]:

@@ -97,9 +97,9 @@ class Source:
     def _claimant(self, domain: Domain) -> int:
         """The process that says of itself that it is the domain, 0 if there is none. Raises DomainAmbiguous.
 
-        A command line is what the process's owner wrote, so it takes more: that it is a system account's, as libvirt's are, or
-        else holds a virtual machine of KVM, since a container's accounts may have any number. A wrapper around QEMU has
-        no vCPUs.
+        A command line is what the process's owner wrote, so it takes more: that it is a system account's, as libvirt's
+        are, or else holds a virtual machine of KVM, since a container's accounts may have any number. A wrapper around
+        QEMU has no vCPUs.
         """
         processes = self.processes
         claimants = processes.with_uuid(domain.uuid)

@@ -149,9 +149,34 @@ def test_a_refusal_ends_a_domains_steps_at_once(scene, pauses):
             raise errors.Refused("Operation not permitted")
 
     scene.kernel.refuse = refuse
-    assert scene.result().error.code == "refused"
-    assert scene.kernel.steps == ["create", "assign"]
+    result = scene.result()
+    assert result.error.code == "refused"
+    assert scene.kernel.steps == ["create", "assign", "remove"]
     assert pauses == []
+
+
+def test_a_group_whose_threads_are_refused_holds_no_rmid_and_is_no_change(scene):
+    def refuse(kind, _group, _tid):
+        if kind == "assign":
+            raise errors.Refused("Operation not permitted")
+
+    scene.kernel.refuse = refuse
+    assert (scene.result().changed, scene.kernel.content()) == (False, {})
+
+
+def test_what_was_done_is_told_where_a_later_look_fails(scene):
+    looks = []
+
+    def fail():
+        looks.append(1)
+        if len(looks) > 2:
+            raise errors.Unreadable("Cannot read the groups")
+        return {0: 101}
+
+    scene.vcpus = fail
+    result = scene.result()
+    assert result.changed
+    assert str(result.error) == "Cannot read the groups"
 
 
 def test_a_stale_group_that_cannot_be_removed_is_a_warning(scene, pauses):

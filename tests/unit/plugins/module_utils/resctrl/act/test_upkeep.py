@@ -47,7 +47,7 @@ def noted_fixture(tmp_path, monkeypatch):
 
 
 NOTHING = Outcome([], Snapshot(), Snapshot())
-STARTING = Outcome([], Snapshot(), Snapshot(absent={uuid(1): errors.DomainStarting("'vm1' is starting")}))
+STARTING = Outcome([], Snapshot(), Snapshot(), starting=[uuid(1)])
 
 
 class World:
@@ -172,7 +172,7 @@ def test_in_check_mode_nothing_is(enforced):
 def test_who_waits_for_an_rmid_is_no_failure_and_one_is_next(enforced):
     outcome, kernel = enforced(host(vm(1), vm(2), vm(3), num_rmids=2), {"default": "enabled"})
     found = report_on([outcome], kernel)
-    assert list(found.waiting) == ["vm2", "vm3"]
+    assert list(found.waiting) == [uuid(2), uuid(3)]
     assert ["It is the next" in line for line in found.waiting.values()] == [True, False]
     assert (found.errors, found.failed, found.idle) == ([], False, False)
 
@@ -192,7 +192,7 @@ def test_a_damaged_policy_changes_nothing(enforced):
 
 
 def result(name, changed=False, error=None, msg=""):
-    return Result(name, DomainStatus(vm(1).domain._replace(name=name)), changed, error, msg)
+    return Result(name, DomainStatus(vm(int(name[2:])).domain), changed, error, msg)
 
 
 def test_of_a_series_of_looks_all_that_was_done_and_what_the_last_one_left_is_said(tmp_path):
@@ -213,7 +213,7 @@ def test_of_a_series_of_looks_all_that_was_done_and_what_the_last_one_left_is_sa
     found = report_on([first, last], kernel)
     assert found == Report(
         ["vm1: Now counted: vCPU 0", f"Removed {kernel.path(stale)}: its domain is gone"],
-        {"vm2": "vm2: None is left"},
+        {uuid(2): "vm2: None is left"},
         ["A warning"],
         ["vm1: Another has it"],
         last,
@@ -224,7 +224,7 @@ def test_of_a_series_of_looks_all_that_was_done_and_what_the_last_one_left_is_sa
 
 def test_while_a_domain_starts_not_everything_is_as_declared(tmp_path):
     starting = DomainStatus(vm(1).domain, starting=True)
-    last = NOTHING._replace(results=[Result("vm1", starting), result("vm2")])
+    last = NOTHING._replace(results=[Result("vm1", starting), result("vm2")], starting=[uuid(1)])
     found = report_on([last], Kernel(tmp_path))
     assert (found.starting, found.idle, found.failed) == (["vm1"], False, False)
 

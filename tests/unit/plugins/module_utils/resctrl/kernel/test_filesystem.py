@@ -94,7 +94,7 @@ def test_a_mount_elsewhere_is_not_ours(resctrl):
 )
 def test_every_thread_is_seen_only_from_the_namespace_that_counts(resctrl, source, filesystem_type, namespace, sees):
     os.symlink(namespace, f"{resctrl.proc}/self/ns/pid")
-    assert mounted(resctrl, f"{source} {{0}} {filesystem_type} rw 0 0").sees_every_thread is sees
+    assert mounted(resctrl, f"{source} {{0}} {filesystem_type} rw,user_id=0 0 0").sees_every_thread is sees
 
 
 def test_where_the_namespace_is_not_known_not_every_thread_is_seen(resctrl):
@@ -105,7 +105,7 @@ def test_where_the_namespace_is_not_known_not_every_thread_is_seen(resctrl):
 def test_a_threads_file_in_proc_is_about_the_real_resctrl(resctrl, filesystem_type, tells):
     with open(f"{resctrl.proc}/self/cpu_resctrl_groups", "w", encoding="ascii") as file:
         file.write("res:/\nmon:\n")
-    assert mounted(resctrl, f"x {{0}} {filesystem_type} rw 0 0").tells_groups is tells
+    assert mounted(resctrl, f"x {{0}} {filesystem_type} rw,user_id=0 0 0").tells_groups is tells
 
 
 def test_an_older_kernel_does_not_tell_a_threads_group(resctrl):

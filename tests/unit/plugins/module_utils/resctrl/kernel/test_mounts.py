@@ -22,13 +22,19 @@ from ansible_collections.kvmops.resctrl.plugins.module_utils.resctrl.kernel.moun
         ("none /mnt/a\\040b resctrl rw 0 0", Mount("/mnt/a b", "resctrl", ("rw",), "none")),
         ("resctrl /m\u2028n resctrl rw 0 0", Mount("/m\u2028n", "resctrl", ("rw",), "resctrl")),
         (
-            "pid:[4026532000] /m fuse.resctrl rw,nosuid 0 0",
-            Mount("/m", "fuse.resctrl", ("rw", "nosuid"), "pid:[4026532000]"),
+            "pid:[4026532000] /m fuse.resctrl rw,nosuid,user_id=0 0 0",
+            Mount("/m", "fuse.resctrl", ("rw", "nosuid", "user_id=0"), "pid:[4026532000]"),
         ),
     ],
 )
 def test_mounts(line, mount):
     assert parse_mounts(f"proc /proc proc rw 0 0\n{line}\ntmpfs /sys/fs/resctrl tmpfs rw 0 0\n") == [mount]
+
+
+def test_a_look_alike_that_a_user_has_mounted_is_none():
+    """fusermount(1) lets any user mount one in a directory of his own."""
+    line = "resctrl /home/mallory/m fuse.resctrl rw,nosuid,nodev,user_id=1000,group_id=1000 0 0"
+    assert parse_mounts(f"{line}\n") == []
 
 
 @given(st.text())

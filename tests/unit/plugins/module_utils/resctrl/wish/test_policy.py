@@ -122,7 +122,7 @@ def test_everything_that_can_be_declared():
         ({"domains": ["a"]}, "a rule is not a mapping: 'a'"),
         ({"domains": [{}]}, "a rule has no name: {}"),
         ({"domains": [{"name": ""}]}, "a rule has no name: {'name': ''}"),
-        ({"domains": [{"name": 7}]}, "a rule has no name: {'name': 7}"),
+        ({"domains": [{"name": 7}]}, "the name of a rule is 7, and has to be a text: write it in quotation marks"),
         (
             {"domains": [{"name": "a", "sate": "disabled"}]},
             "a rule has unknown keys: sate (known are bandwidth, name, priority, state)",
