@@ -79,7 +79,8 @@ def switch(
         warnings += _against_policy(files.load, switches, switched, wish)
     elif switches:
         role = "kvmops.resctrl.resctrl_monitor"
-        warnings.append(f"Noted, but nothing on this host enforces it: apply the role {role}")
+        noting = "Would be noted" if check else "Noted"
+        warnings.append(f"{noting}, but nothing on this host enforces it: apply the role {role}")
     return Switched(outcome, noted, warnings)
 
 

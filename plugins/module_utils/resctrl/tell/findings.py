@@ -201,8 +201,9 @@ def _cache(situation: Situation, cache: int) -> dict[str, t.Any]:
         "id": cache,
         "package": situation.caches[cache].package,
         "size": situation.caches[cache].size,
-        "occupied": situation.occupied(cache),
-        "fullness": _rounded(situation.fullness(cache)),
+        # Not what the domains have, where that of the whole host is not known: it would pass for everything
+        "occupied": whole.held,
+        "fullness": None if whole.held is None else _rounded(situation.fullness(cache)),
         "bytes_per_second": _rounded(whole.moved),
         "domains": [_holder(situation, one, cache) for one in situation.subjects if one.monitored],
     }

@@ -185,6 +185,8 @@ class Live:
 
     def draw(self) -> int:
         """Draw the screen; how many lines of the table there is room for."""
+        import curses
+
         height, width = self.window.getmaxyx()
         # To write to the last column would move the cursor on
         lines, room = self.lines(height, width - 1)
@@ -192,7 +194,9 @@ class Live:
         for number, line in enumerate(lines[:height]):
             # A name may hold what the terminal's character set has not
             shown = line.encode(self.window.encoding, "replace").decode(self.window.encoding)
-            self.window.addstr(number, 0, shown)
+            # Where curses has another opinion on the width of a name than we, the line is cut at the edge
+            with contextlib.suppress(curses.error):
+                self.window.addstr(number, 0, shown)
         self.window.refresh()
         return max(1, room)
 

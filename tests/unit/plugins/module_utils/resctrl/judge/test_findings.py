@@ -301,9 +301,10 @@ def test_the_shares_of_others_leave_it_out_and_that_is_said():
     assert "Shares of the vCPUs leave out pve100, of which the vCPUs are not known." in found.against
 
 
-def test_where_not_all_of_a_cache_is_told_what_is_known_is_said_to_be_added_up():
+def test_where_not_all_of_a_cache_is_told_the_sum_of_the_domains_passes_for_no_whole():
     unknown = situation(hog, quiet)._replace(whole={0: Holding(None, None, frozenset({"occupancy"}))})
     told = describe_situation(unknown)
-    assert told["caches"][0]["occupied"] == 900
+    assert (told["caches"][0]["occupied"], told["caches"][0]["fullness"]) == (None, None)
+    assert [one["llc_occupancy"] for one in told["caches"][0]["domains"]] == [700, 200]
     said = {one["what"]: one["msg"] for one in told["not_counted"]}
     assert said["occupancy"] == "How full L3 cache 0 is was added up from the VMs that are monitored."
