@@ -372,6 +372,7 @@ def test_machines_of_one_name_and_uuid_are_one_series(host, emulators, make_agen
     status, out, _err = make_agent(host).run("--source", "processes", "metrics")
     assert status == 0
     assert out.count(f'libvirt_domain_resctrl_info{{domain="web",uuid="{UUID}"') == 1
+    assert f'libvirt_domain_resctrl_info{{domain="web",uuid="{UUID}",status="Unknown"' in out
 
 
 @LISTS_THREADS

@@ -114,12 +114,11 @@ def _of_domain(
     status: DomainStatus, snapshot: Snapshot, one: Statistics | None, counters: t.Mapping[Key, Decimal]
 ) -> t.Iterator[Point]:
     labels = {"domain": status.domain.name, "uuid": status.domain.uuid}
-    if status.unseen:
-        # Whether it is counted cannot be told
-        return
+    # Whether one that cannot be seen is counted cannot be told
+    text = "Unknown" if status.unseen else status.text
     owners = ",".join(sorted({snapshot.owner(group) for group in status.groups}))
-    yield Point(_INFO, {**labels, "status": status.text, "forced_by": status.forced_by or "", "owner": owners}, 1)
-    if not status.starting:
+    yield Point(_INFO, {**labels, "status": text, "forced_by": status.forced_by or "", "owner": owners}, 1)
+    if not (status.unseen or status.starting):
         yield Point(_VCPUS, {**labels, "counted": "yes"}, sum(map(len, status.counted.values())))
         yield Point(_VCPUS, {**labels, "counted": "no"}, len(status.uncounted))
     if one is None:
