@@ -200,7 +200,10 @@ def test_that_nothing_stands_out_where_nothing_was_counted_is_said_to_be_unsure(
             }
         ]
     browser.show(write(stats))
-    assert browser.run("return document.querySelector('#nothing').textContent") == "Nothing stands out on any host that was measured."
+    assert (
+        browser.run("return document.querySelector('#nothing').textContent")
+        == "Nothing stands out on any host that was measured."
+    )
     assert browser.run("return document.querySelector('#unsure').textContent") == (
         "On 1 of 2 hosts that is not sure, since too much is not known there: each host says what."
     )
