@@ -51,6 +51,18 @@ def ansible_path() -> pathlib.Path:
     return path
 
 
+def ansible_environment(home: pathlib.Path, collections: pathlib.Path | None = None) -> dict[str, str]:
+    """The environment in which Ansible runs with this collection, or with `collections`, and without any settings."""
+    return {
+        "ANSIBLE_COLLECTIONS_PATH": str(collections or collections_path()),
+        "ANSIBLE_HOME": str(home),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
+        "LC_ALL": "C.UTF-8",
+        "PATH": os.environ["PATH"],
+    }
+
+
 def command(module: str, arguments: dict[str, t.Any], *, check: bool = False, diff: bool = False) -> list[str]:
     """The command line of one run of a module, with its environment."""
     arguments = {**arguments, "_ansible_check_mode": check, "_ansible_diff": diff}

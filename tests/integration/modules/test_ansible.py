@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
 import yaml
-from modules import collections_path
+from modules import ansible_environment
 
 
 @pytest.fixture
@@ -19,14 +18,9 @@ def ansible(host, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     environment = {
+        **ansible_environment(home),
         "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "facts"),
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-        "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-        "ANSIBLE_HOME": str(home),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
-        "LC_ALL": "C.UTF-8",
-        "PATH": os.environ["PATH"],
     }
 
     def run(command, *arguments):

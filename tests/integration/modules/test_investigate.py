@@ -14,6 +14,7 @@ import sys
 
 import pytest
 from investigations import collection_for
+from modules import ansible_environment
 from neighbours import situation
 from waiting import wait_until
 
@@ -24,19 +25,13 @@ def investigate_fixture(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     (home / "hosts.json").write_text('{"all": {"hosts": {"localhost": {}}, "vars": {"ansible_connection": "local"}}}')
-    environment = {
-        "ANSIBLE_HOME": str(home),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
-        "LC_ALL": "C.UTF-8",
-        "PATH": os.environ["PATH"],
-    }
 
+    environment: dict[str, str] = {}
     ansible = ["env", f"--chdir={home}", sys.executable, "-m", "ansible"]
 
     def command(planted, *words, host="localhost"):
-        environment["ANSIBLE_COLLECTIONS_PATH"] = str(
-            collection_for(planted.host.domains.uri, tmp_path / "collections")
+        environment.update(
+            ansible_environment(home, collection_for(planted.host.domains.uri, tmp_path / "collections"))
         )
         argv = [*ansible, "playbook", "--inventory", "hosts.json"]
         for word in (

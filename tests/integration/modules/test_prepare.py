@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
-from modules import collections_path
+from modules import ansible_environment
 
 
 @pytest.fixture(name="prepare")
@@ -17,14 +16,7 @@ def prepare_fixture(host, tmp_path):
     """Runs the playbook in check mode: prepare(words...) -> (status, output as one line)."""
     home = tmp_path / "home"
     home.mkdir()
-    environment = {
-        "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-        "ANSIBLE_HOME": str(home),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
-        "LC_ALL": "C.UTF-8",
-        "PATH": os.environ["PATH"],
-    }
+    environment = ansible_environment(home)
 
     def run(*words):
         argv = ["env", f"--chdir={home}", sys.executable, "-m", "ansible", "playbook", "--inventory", "localhost,"]

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 
 import pytest
 import yaml
-from modules import ROOT, collections_path
+from modules import ROOT, ansible_environment
 from neighbours import situation
 
 
@@ -26,14 +25,7 @@ def report_fixture(tmp_path):
     home.mkdir()
     playbooks.mkdir()
     (playbooks / "tasks").symlink_to(ROOT / "playbooks/tasks")
-    environment = {
-        "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-        "ANSIBLE_HOME": str(home),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
-        "LC_ALL": "C.UTF-8",
-        "PATH": os.environ["PATH"],
-    }
+    environment = ansible_environment(home)
 
     def run(planted, *words, broken=None):
         plays = yaml.safe_load((ROOT / "playbooks/report.yml").read_text(encoding="utf-8"))
