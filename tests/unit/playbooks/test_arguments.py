@@ -27,7 +27,7 @@ def required(name):
 def play(tmp_path):
     """Runs a playbook with these variables; what Ansible says."""
 
-    def run(name, **variables):
+    def run(name, *options, inventory="kvm1,", **variables):
         environment = {
             "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
             "ANSIBLE_HOME": str(tmp_path),
@@ -36,7 +36,8 @@ def play(tmp_path):
             "PATH": os.environ["PATH"],
         }
         words = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
-        argv = [sys.executable, "-m", "ansible", "playbook", "-i", "kvm1,", f"kvmops.resctrl.{name}", *words]
+        playbook = [sys.executable, "-m", "ansible", "playbook", "-i", inventory, *options]
+        argv = [*playbook, f"kvmops.resctrl.{name}", *words]
         done = subprocess.run(
             argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
         )
@@ -70,6 +71,17 @@ def test_a_value_that_is_none_of_the_choices_is_refused_with_these(play, name):
 @pytest.mark.parametrize("name", [name for name in PLAYBOOKS if required(name)])
 def test_what_is_required_is_asked_for(play, name):
     assert f"missing required arguments: {', '.join(required(name))}" in play(name)
+
+
+def test_a_host_that_is_not_in_the_inventory_is_not_looked_at_in_vain(play, tmp_path):
+    said = play("investigate", resctrl_host="kvm11", resctrl_directory=tmp_path)
+    assert "resctrl_host is kvm11. Give the name of one host of the inventory." in said
+
+
+def test_a_host_that_a_limit_leaves_out_is_not_looked_at_in_vain(play, tmp_path):
+    asked = {"resctrl_host": "kvm2", "resctrl_directory": tmp_path}
+    said = play("investigate", "--limit", "kvm1", inventory="kvm1,kvm2", **asked)
+    assert "resctrl_host is kvm2, which --limit leaves out." in said
 
 
 @pytest.mark.parametrize(
