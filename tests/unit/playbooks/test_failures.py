@@ -35,3 +35,11 @@ PLAYBOOKS = [path for path in ROOT.glob("playbooks/*.yml") if not path.name.ends
 def test_a_play_over_hosts_runs_in_step_whatever_the_configuration_says(path):
     plays = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert {play.get("strategy") for play in plays} == {"ansible.builtin.linear"}
+
+
+@pytest.mark.parametrize("name", ["__resctrl_results", "__resctrl_failed", "__resctrl_reasons"])
+def test_report_and_values_tell_reasons_in_one_way(name):
+    report, values = (
+        yaml.safe_load((ROOT / f"playbooks/{one}.yml").read_text(encoding="utf-8")) for one in ("report", "values")
+    )
+    assert report[1]["vars"][name] == values[1]["vars"][name]
