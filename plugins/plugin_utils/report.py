@@ -41,8 +41,9 @@ _LABELS = {
 }
 # The order of suspects: the surer first
 _CONFIDENCE = {"high": 0, "medium": 1, "low": 2}
-# How many domains of a host have a colour of their own
-_COLOURS = 8
+# How many domains of a host have a colour of their own; the template has as many
+_COLOURS = 12
+_OTHERS = "others"
 # What the limits of a fleet's hosts have in common is said once, and the window is in the head of the page
 _EVERYWHERE = ("host", "devices", "warm_up")
 _WINDOW = "window"
@@ -83,6 +84,7 @@ def view_of(stats: t.Mapping[str, _Fact], failed: t.Mapping[str, str], title: st
         "domains": sum(host["running"] for host in hosts),
         "monitored": sum(host["monitored"] for host in hosts),
         "limits": list(dict.fromkeys(text for fact in facts for text in _limits(fact, everywhere=True))),
+        "colours": _COLOURS,
     }
 
 
@@ -174,19 +176,22 @@ def _named(fact: _Fact) -> set[tuple[str, int]]:
     }
 
 
-def _colours(rows: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, int]:
-    """Domain -> the number of its colour, by what each holds in all; the last one is shared by the small ones."""
+def _colours(rows: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
+    """Domain -> the name of its colour, by what each holds in all; those that hold least share one."""
     held: dict[str, float] = {}
     for row in rows:
         held[row["domain"]] = held.get(row["domain"], 0.0) + (row["llc_occupancy"] or 0.0)
     ordered = sorted(held, key=lambda name: (-held[name], name))
-    return {name: min(place, _COLOURS) for place, name in enumerate(ordered)}
+    return {name: f"c{place}" if place < _COLOURS else _OTHERS for place, name in enumerate(ordered)}
 
 
 def _cache(
-    cache: t.Mapping[str, t.Any], rows: list[dict[str, t.Any]], colours: t.Mapping[str, int]
+    cache: t.Mapping[str, t.Any], rows: list[dict[str, t.Any]], colours: t.Mapping[str, str]
 ) -> dict[str, t.Any]:
-    """The picture of a cache: who holds how much of it, as segments, then the rest of the host, then what is free."""
+    """The picture of a cache: who holds how much of it, as segments, then the rest of the host, then what is free.
+
+    The domains without a colour of their own are one segment: they could not be told apart there.
+    """
     rows.sort(key=lambda row: (-(row["llc_occupancy"] or 0.0), row["domain"]))
     accounted = sum(row["llc_occupancy"] or 0.0 for row in rows)
     rest = None if cache["occupied"] is None else max(0.0, cache["occupied"] - accounted)
@@ -204,10 +209,22 @@ def _cache(
             }
             for row in rows
         ],
+        "others": _others([row for row in rows if row["share"] and colours[row["domain"]] == _OTHERS]),
         "rest": rest,
         "rest_share": rest / cache["size"] if rest is not None and cache["size"] else None,
         "rest_bytes_per_second": rest_moved,
         "rest_speed": (rest_moved or 0.0) / most,
+    }
+
+
+def _others(rows: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any] | None:
+    """What the domains hold together that have no colour of their own; None where there are none."""
+    if not rows:
+        return None
+    return {
+        "count": len(rows),
+        "llc_occupancy": sum(row["llc_occupancy"] for row in rows),
+        "share": sum(row["share"] for row in rows),
     }
 
 
@@ -227,7 +244,7 @@ WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 640, 260, 56, 616, 36
 
 
 def _scatter(
-    rows: t.Sequence[t.Mapping[str, t.Any]], colours: t.Mapping[str, int], named: t.Container[tuple[str, int]]
+    rows: t.Sequence[t.Mapping[str, t.Any]], colours: t.Mapping[str, str], named: t.Container[tuple[str, int]]
 ) -> dict[str, t.Any] | None:
     """Where each domain is drawn; None where nothing is known of any."""
     shown = [row for row in rows if row["share"] is not None and row["mbm_total_bytes_per_second"] is not None]

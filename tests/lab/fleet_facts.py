@@ -59,6 +59,22 @@ def fleet(hosts: int, seed: int = 7) -> dict[str, dict[str, t.Any]]:
     return {f"kvm{number + 1:03d}.example.org": fact(_situation(chance)) for number in range(hosts)}
 
 
+def crowded(domains: int) -> dict[str, dict[str, t.Any]]:
+    """The host kvm1 -> its fact, with so many domains: the first holds most of each cache, the last one least."""
+    (found,) = fleet(1).values()
+    pattern = next(iter(found["domains"].values()))
+    names = [f"vm{place:02d}" for place in range(domains)]
+    found.update(domains={name: {**pattern, "uuid": name} for name in names}, findings=[], advice=[])
+    for cache in found["host"]["caches"]:
+        held = {name: (domains - place) << 17 for place, name in enumerate(names)}
+        one = cache["domains"][0]
+        cache["domains"] = [
+            {**one, "name": name, "uuid": name, "llc_occupancy": size, "share": size / cache["size"]}
+            for name, size in held.items()
+        ]
+    return {"kvm1": found}
+
+
 def _situation(chance: random.Random) -> Situation:
     caches = {number: Cache(SIZE, frozenset(range(number * 16, number * 16 + 16)), number) for number in range(2)}
     subjects = [_subject(chance, place) for place in range(chance.randint(4, 14))]

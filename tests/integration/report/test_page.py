@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from fleet_facts import fleet
+from fleet_facts import crowded, fleet
 
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.report import page
 from ansible_collections.kvmops.resctrl.plugins.plugin_utils.shares import share
@@ -140,6 +140,21 @@ def test_it_is_dark_where_the_reader_wants_that_and_light_on_paper(browser, writ
     assert paper() == "rgb(20, 24, 29)"
     browser.look(1200, dark=True, media="print")
     assert paper() == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_each_part_of_a_cache_has_a_look_of_its_own_and_the_rest_has_it_everywhere(browser, write, dark):
+    browser.show(write(crowded(15)))
+    browser.look(1200, dark=dark)
+    paint = "(({backgroundColor, backgroundImage}) => `${backgroundColor} ${backgroundImage}`)(getComputedStyle(one))"
+    parts = browser.run(f"return [...document.querySelector('.stack').children].map(one => {paint})")
+    assert len(parts) == len(set(parts)) == 12 + len(["the others", "the rest"])
+    rest = browser.run(f"return [...document.querySelectorAll('tfoot .dot, tfoot .meter i')].map(one => {paint})")
+    assert [look for look in rest if "repeating-linear-gradient" not in look] == []
+    others = browser.run(
+        f"return [...document.querySelectorAll('tr.others .dot, tr.others .meter i')].map(one => {paint})"
+    )
+    assert set(others) == {parts[12]}
 
 
 def test_on_paper_is_what_is_open_those_that_have_something_to_say_and_what_the_reader_opened(browser, write):

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import csv
 import html
+import itertools
+import math
+import operator
+import re
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from fleet_facts import fleet
+from fleet_facts import crowded, fleet
 
 from ansible_collections.kvmops.resctrl.plugins.filter import comma_separated as csv_filter
 from ansible_collections.kvmops.resctrl.plugins.filter import report as report_filter
@@ -149,6 +153,70 @@ def test_what_would_turn_the_direction_of_writing_is_shown_as_such():
 def test_a_page_that_cannot_be_made_says_why():
     with pytest.raises(AnsibleFilterError, match=r"kvmops[.]resctrl[.]report: KeyError"):
         report({"kvm1": {}})
+
+
+# -- colours -----------------------------------------------------------------------------------------------------------
+
+
+def light_of(colour):
+    """How bright each of the three primary colours of "#rrggbb" shines, from 0 to 1 (sRGB)."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+
+
+def contrast(one, other):
+    """How well one colour can be read on another: from 1 to 21; text needs 4.5 (WCAG 2)."""
+    dark, bright = sorted(sum(map(operator.mul, (0.2126, 0.7152, 0.0722), light_of(colour))) for colour in (one, other))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def place_of(colour):
+    """Where a colour is in the space OKLab, in which what looks alike is near; black and white are 1 apart."""
+    cones = ((0.41222, 0.53633, 0.05145), (0.21190, 0.68070, 0.10740), (0.08830, 0.28172, 0.62998))
+    seen = [sum(map(operator.mul, row, light_of(colour))) ** (1 / 3) for row in cones]
+    axes = ((0.21045, 0.79362, -0.00407), (1.97800, -2.42859, 0.45059), (0.02590, 0.78277, -0.80868))
+    return [sum(map(operator.mul, row, seen)) for row in axes]
+
+
+def palettes():
+    """The colours of the domains on light paper, on a dark screen, and in print, in their order."""
+    style = report(fleet(1)).partition("</style>")[0]
+    return [re.findall("--c[0-9]+: (#[0-9a-f]{6});", part) for part in style.split(":root {")[1:]]
+
+
+def test_there_are_as_many_colours_on_paper_as_on_a_light_screen_and_on_a_dark_one():
+    light, dark, printed = palettes()
+    assert len(light) == len(dark) == 12
+    assert printed == light
+
+
+@pytest.mark.parametrize(("screen", "ink"), [(0, "#ffffff"), (1, "#14181d")], ids=["light", "dark"])
+def test_two_colours_can_be_told_apart_neighbours_even_more_and_names_on_them_be_read(screen, ink):
+    colours = palettes()[screen]
+    for one, other in itertools.combinations(colours, 2):
+        assert math.dist(place_of(one), place_of(other)) > 0.1, (one, other)
+    for one, other in itertools.pairwise(colours):
+        assert math.dist(place_of(one), place_of(other)) > 0.2, (one, other)
+    assert min(contrast(colour, ink) for colour in colours) >= 4.5
+
+
+def test_those_without_a_colour_of_their_own_are_one_part_of_the_picture_and_none_of_the_rest():
+    stats = crowded(15)
+    (host,) = view_of(stats, {}, "")["hosts"]
+    for cache in host["caches"]:
+        colours = [row["colour"] for row in cache["rows"]]
+        assert colours == [f"c{place}" for place in range(12)] + ["others"] * 3
+        held = [row["llc_occupancy"] for row in cache["rows"][12:]]
+        assert (cache["others"]["count"], cache["others"]["llc_occupancy"]) == (3, sum(held))
+        assert cache["others"]["share"] == pytest.approx(sum(held) / cache["size"])
+    text = report(stats)
+    assert text.count('title="3 others: 768K, ') == len(host["caches"])
+    assert "The 12 VMs that hold most on this host have a colour each, the others have one together." in text
+
+
+def test_where_each_has_a_colour_of_its_own_nothing_is_said_of_others():
+    text = report(crowded(12))
+    assert " other" not in text.partition('<div class="cache">')[2].partition("<svg")[0]
 
 
 @pytest.mark.parametrize(
