@@ -231,7 +231,7 @@ def test_libvirtd_is_down(hv):
     result = hv.mon("vm3", state="disabled")
     assert result["failed"]
     assert result["code"] == "libvirt_unreachable"
-    assert result["msg"].startswith("libvirt does not answer at qemu:///system (read-only: ")
+    assert result["msg"].startswith("libvirt does not answer at qemu:///system: read-only: ")
     assert hv.groups() == groups
 
 

@@ -81,7 +81,7 @@ WHOLE_HOST = [
     ),
     Situation(
         "libvirt_unreachable",
-        "libvirt does not answer at qemu:///system (read-only: Failed to connect socket to",
+        "libvirt does not answer at qemu:///system: read-only: Failed to connect socket to",
         "Start its daemon (systemctl start libvirtd, or virtqemud.socket on hosts with modular daemons)",
         options={"uri": "qemu:///system"},
     ),

@@ -94,14 +94,17 @@ def _list(libvirt: t.Any, uri: str) -> list[Domain]:  # noqa: ANN401  # the modu
         finally:
             connection.close()
     except libvirt.libvirtError as exc:
-        raise errors.LibvirtUnreachable(f"libvirt does not answer at {uri}: {exc}", hint=_hint(uri)) from exc
+        raise _no_answer(uri, str(exc)) from exc
 
 
-def _hint(uri: str) -> str:
-    """What to do where nobody answers: there is a daemon for these drivers only that live on this host."""
-    if re.match(r"(qemu|ch|xen|lxc|bhyve)[+:]", uri) or not uri:
-        return _HINT
-    return "libvirt may have no driver of that name: give the URI of a local one, such as qemu:///system"
+def _no_answer(uri: str, why: str) -> errors.LibvirtUnreachable:
+    """That nobody answers. There is a daemon to be started for these drivers only that live on this host."""
+    return errors.LibvirtUnreachable(
+        f"libvirt does not answer at {uri}: {why}",
+        hint=_HINT
+        if not uri or re.match(r"(qemu|ch|xen|lxc|bhyve)[+:]", uri)
+        else "libvirt may have no driver of that name: give the URI of a local one, such as qemu:///system",
+    )
 
 
 def _connect(libvirt: t.Any, uri: str) -> t.Any:  # noqa: ANN401  # the module, and its connection
@@ -112,8 +115,7 @@ def _connect(libvirt: t.Any, uri: str) -> t.Any:  # noqa: ANN401  # the module, 
         try:
             return libvirt.open(uri)
         except libvirt.libvirtError as exc:
-            both = f"read-only: {read_only}; read-write: {exc}"
-            raise errors.LibvirtUnreachable(f"libvirt does not answer at {uri} ({both})", hint=_hint(uri)) from exc
+            raise _no_answer(uri, f"read-only: {read_only}; read-write: {exc}") from exc
 
 
 def _within(seconds: float, uri: str, ask: t.Callable[[], list[Domain]]) -> list[Domain]:

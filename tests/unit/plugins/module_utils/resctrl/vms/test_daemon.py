@@ -106,7 +106,7 @@ def test_if_neither_answers_both_are_named(libvirt):
     libvirt.refusals = {"read-only": "No such file: libvirt-sock-ro", "read-write": "No such file: libvirt-sock"}
     with pytest.raises(errors.LibvirtUnreachable) as raised:
         ask()
-    assert "read-only: No such file: libvirt-sock-ro; read-write: No such file: libvirt-sock)" in str(raised.value)
+    assert "read-only: No such file: libvirt-sock-ro; read-write: No such file: libvirt-sock" in str(raised.value)
     assert "systemctl start libvirtd" in raised.value.hint
 
 
