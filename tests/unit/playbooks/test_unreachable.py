@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pathlib
 import re
 import socket
 import subprocess
 import sys
 
 import pytest
+from modules import ansible_environment
 
-COLLECTIONS = pathlib.Path(__file__).parents[3] / ".work/collections"
 REASON = "Failed to connect to the host via ssh: ssh: connect to host 127.0.0.1 port "
 
 
@@ -27,13 +25,7 @@ def play_fixture(tmp_path):
         host = {"ansible_host": "127.0.0.1", "ansible_port": nobody_listens.getsockname()[1]}
         inventory = {"all": {"hosts": {"kvm1": host, "kvm2": host}}}
         (tmp_path / "hosts.json").write_text(json.dumps(inventory), encoding="utf-8")
-        environment = {
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
-            "ANSIBLE_HOME": str(tmp_path),
-            "ANSIBLE_NOCOLOR": "1",
-            "LC_ALL": "C.UTF-8",
-            "PATH": os.environ["PATH"],
-        }
+        environment = ansible_environment(tmp_path)
 
         def run(*words):
             argv = [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", *words]
