@@ -19,7 +19,7 @@ from neighbours import situation
 def report_fixture(tmp_path):
     """Runs the playbook on a planted host: report(planted, words...) -> (status, output).
 
-    `broken`: the variables of a second host, if there is one.
+    `broken`: the variables of a host before it, if there is one.
     """
     home, playbooks = tmp_path / "home", tmp_path / "playbooks"
     home.mkdir()
@@ -33,7 +33,7 @@ def report_fixture(tmp_path):
         (task,) = (one for block in plays[1]["tasks"] for one in block["block"])
         task["kvmops.resctrl.resctrl_stats"]["uri"] = planted.host.domains.uri
         (playbooks / "report.yml").write_text(yaml.safe_dump(plays), encoding="utf-8")
-        hosts = {"localhost": {}, **({"broken": broken} if broken else {})}
+        hosts = {**({"broken": broken} if broken else {}), "localhost": {}}
         inventory = {"all": {"hosts": hosts, "vars": {"ansible_connection": "local"}}}
         (home / "hosts.json").write_text(json.dumps(inventory), encoding="utf-8")
         argv = ["env", f"--chdir={home}", sys.executable, "-m", "ansible", "playbook", "--inventory", "hosts.json"]
@@ -63,14 +63,22 @@ def test_the_page_and_the_values_are_written_and_what_stands_out_is_said(plant, 
     assert told["hosts"]["localhost"]["findings"][0]["kind"] == "large_working_set"
 
 
-def test_a_host_that_failed_is_on_the_page_with_the_reason(plant, report):
+@pytest.mark.parametrize(
+    ("broken", "ends_with", "why"),
+    [
+        ({"ansible_python_interpreter": "/nowhere"}, 2, "/nowhere"),
+        ({"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}, 4, "Failed to connect"),
+    ],
+    ids=["failed", "not reached"],
+)
+def test_a_host_that_failed_is_on_the_page_with_the_reason(plant, report, broken, ends_with, why):
     planted = plant(situation("nothing at all"))
-    status, output = report(planted, "-e", "resctrl_output=out.html", broken={"ansible_python_interpreter": "/nowhere"})
-    assert status == 2
+    status, output = report(planted, "-e", "resctrl_output=out.html", broken=broken)
+    assert status == ends_with, output
     told = json.loads((report.home / "out.json").read_text(encoding="utf-8"))
     assert [one["kind"] for one in told["hosts"]["localhost"]["findings"]] == ["nothing_stands_out"]
     (reason,) = told["failed"].values()
-    assert "/nowhere" in reason
+    assert why in reason
     page = (report.home / "out.html").read_text(encoding="utf-8")
     assert '<b id="hosts">1</b>' in page
     assert '<b id="failed">1</b>' in page
