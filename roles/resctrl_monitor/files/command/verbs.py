@@ -164,7 +164,7 @@ def why(options: argparse.Namespace) -> int:
             say(f"    {line}")
         _say_doubts(one)
     if any(one["ceiling"] is None for one in found["host"]["sockets"]):
-        say("What the memory of a socket can move is not known here: give it with --ceiling GB/S")
+        say("Give what the memory of a socket can move, as a benchmark shows it, with --ceiling GB/S.")
     say("Not counted:")
     for one in found["host"]["not_counted"]:
         say(f"  {one['msg']}")
