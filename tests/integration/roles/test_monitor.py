@@ -139,9 +139,17 @@ def test_the_keyword_check_mode_works_on_a_fresh_host_and_changes_nothing(host, 
         ({"resctrl_monitor_domains": [{"name": "vm3", "sate": "disabled"}]}, "sate"),
         ({"resctrl_monitor_domains": [{"name": "vm3", "priority": "high"}]}, "priority"),
         ({"resctrl_monitor_domains": [{"name": ""}]}, "An entry of resctrl_monitor_domains has an empty name."),
+        (
+            {"resctrl_monitor_domains": [{"name": "vm3"}, {"name": "vm3", "state": "disabled"}]},
+            "resctrl_monitor_domains has more than one entry for vm3.",
+        ),
+        (
+            {"resctrl_monitor_domains": [{"name": "web-[12"}]},
+            "resctrl_monitor_domains has a [ that is not closed in web-[12.",
+        ),
         ({"resctrl_monitor_reserve_rmids": -1}, "A number of RMIDs cannot be negative."),
     ],
-    ids=["a misspelt key", "a priority that is no number", "an empty name", "a negative reserve"],
+    ids=["a misspelt key", "a priority", "an empty name", "one twice", "an open bracket", "a negative reserve"],
 )
 def test_a_policy_that_cannot_be_meant_is_refused_before_it_is_written(host, play, variables, sentence):
     status, out = play(roles=[role("monitor", **variables)])
