@@ -214,7 +214,7 @@ def _with_name(result: Result) -> Result:
     """The same, but where libvirt's own sentence has neither the domain nor what to do, with both."""
     if not isinstance(result.error, errors.DomainNotRunning):
         return result
-    hint = "Start it first, or say --persistent, which holds whenever it runs"
+    hint = "Start it first, or use --persistent, which holds whenever it runs"
     named = errors.DomainNotRunning(f"Domain '{result.name}': {result.error.message}", hint=hint)
     return result._replace(error=named)
 
