@@ -55,7 +55,7 @@ def test_the_rfcs_verbs_print_the_rfcs_texts(hv, agent):
     assert agent("status", "vm3") == (0, "RDT Monitoring Status: Enabled\n", "")
     assert agent("disable", "vm3") == (0, "RDT Monitoring Status: Disabled\n", "")
     refused = (
-        "error: Domain 'vm1': Requested operation is not valid: domain is not running. Start it first, or say "
+        "error: Domain 'vm1': Requested operation is not valid: domain is not running. Start it first, or use "
         "--persistent, which holds whenever it runs\n"
     )
     assert agent("status", "vm1") == (0, "RDT Monitoring Status: Disabled\n", "")

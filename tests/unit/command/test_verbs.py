@@ -43,7 +43,7 @@ def test_one_that_is_shut_off_is_named_with_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr(verbs, "host_of", lambda _options: None)
     assert verbs.disable(argparse.Namespace(domain="vm1", persistent=False)) == 1
     assert capsys.readouterr().err == (
-        "error: Domain 'vm1': Requested operation is not valid: domain is not running. Start it first, or say "
+        "error: Domain 'vm1': Requested operation is not valid: domain is not running. Start it first, or use "
         "--persistent, which holds whenever it runs\n"
     )
 
