@@ -251,7 +251,8 @@ class Enforcement:
         """Remove the groups that were made by these steps, which are not done any more then."""
         from .refusals import take_back
 
-        made = take_back(self.host.resctrl, {step.group for step in steps if step.kind == CREATE})
+        made = {step.group for step in steps if step.kind == CREATE}
+        take_back(self.host.resctrl, made)
         self.done = [step for step in self.done if step.group not in made]
 
 

@@ -40,12 +40,11 @@ def passing(resctrl: Resctrl, refused: Group, refusal: errors.RmidsExhausted, se
     )
 
 
-def take_back(resctrl: Resctrl, made: t.Collection[Group]) -> t.Collection[Group]:
-    """Remove groups that this run has made; returns them. One that the kernel keeps is empty, and the next run's."""
+def take_back(resctrl: Resctrl, made: t.Iterable[Group]) -> None:
+    """Remove groups that this run has made. One that the kernel keeps is empty, and the next run's."""
     for group in sorted(made):
         with contextlib.suppress(errors.Refused):
             resctrl.changes.remove(group)
-    return made
 
 
 def unsettled(planned: Plan, passing: t.Mapping[str, ResctrlError], seconds: float) -> dict[str, ResctrlError]:

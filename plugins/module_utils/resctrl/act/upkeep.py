@@ -63,7 +63,7 @@ def keep_up(
         while changed_at() == seen:
             # Whoever sets the clock back need not be waited for
             if not 0 <= clock() - seen / 1e9 < _QUIET:
-                if not _starts(outcomes[-1]) or len(outcomes) >= _LOOKS_AT_A_START:
+                if not outcomes[-1].starting or len(outcomes) >= _LOOKS_AT_A_START:
                     return outcomes
                 sleep(_rest(began, clock()))
                 break
@@ -73,10 +73,6 @@ def keep_up(
 def _rest(began: float, now: float) -> float:
     """How long to wait for the next look, if the last one began then."""
     return min(max(0.0, began + _LOOK_EVERY - now), _LOOK_EVERY)
-
-
-def _starts(outcome: Outcome) -> bool:
-    return bool(outcome.starting)
 
 
 def enforce_policy(host: Host, directory: str = DIRECTORY, *, check: bool = False) -> Outcome:

@@ -81,16 +81,12 @@ class Processes:
 
     def process_of(self, tid: int) -> int:
         """The process of a thread, 0 if there is none."""
-        match = _TGID.search(read_if_there(f"{self.proc}/{tid}/status"))
+        match = _TGID.search(self.status(tid))
         return int(match.group(1)) if match else 0
 
-    def is_of_system(self, pid: int) -> bool:
-        """Whether a process belongs to a system account, as those of managers do, or to root.
-
-        All its user ids have to: those of a program that runs with other rights than its caller's differ.
-        """
-        match = _UIDS.search(read_if_there(f"{self.proc}/{pid}/status"))
-        return match is not None and all(any(int(uid) in ids for ids in _SYSTEM_IDS) for uid in match[1].split())
+    def status(self, pid: int) -> str:
+        """What the kernel says of a process, or a thread (proc(5), /proc/PID/status); "" if there is none."""
+        return read_if_there(f"{self.proc}/{pid}/status")
 
     def holds_machine(self, pid: int) -> bool:
         """Whether a process has a virtual machine of KVM, which takes the permission to open /dev/kvm."""
@@ -163,6 +159,15 @@ class Processes:
 def _uuid_of(line: str) -> str:
     """The UUID on the command line of a QEMU, as libvirt passes it; "" of any other process."""
     return line.partition("\0-uuid\0")[2].partition("\0")[0]
+
+
+def is_of_system(status: str) -> bool:
+    """Whether a process with that status belongs to a system account, as those of managers do, or to root.
+
+    All its user ids have to: those of a program that runs with other rights than its caller's differ.
+    """
+    match = _UIDS.search(status)
+    return match is not None and all(any(int(uid) in ids for ids in _SYSTEM_IDS) for uid in match[1].split())
 
 
 def _target(link: str) -> str:

@@ -16,11 +16,11 @@ import re
 import typing as t
 
 from .. import errors
-from ..kernel.files import read_if_there
 from ..kernel.groups import is_uuid
 from .commandline import CommandLine, parse
 from .domain import Domain, Process, canonical_uuid
 from .files import changed_at as directory_changed_at
+from .processes import is_of_system
 from .source import STATE_DIRECTORY, Source, starting
 
 if t.TYPE_CHECKING:
@@ -131,11 +131,12 @@ class Qemu(Source):
 
     def _emulator(self, pid: int) -> Emulator | None:
         """The QEMU that a process is; None if it has ended, or if there is no evidence of it but its name."""
-        parent = _PARENT.search(read_if_there(f"{self.processes.proc}/{pid}/status"))
+        status = self.processes.status(pid)
+        parent = _PARENT.search(status)
         words = self.processes.words(pid)
         if not parent or not words:
             return None
-        of_system = self.processes.is_of_system(pid)
+        of_system = is_of_system(status)
         if not of_system and not self.processes.holds_machine(pid):
             return None
         line = parse(words)

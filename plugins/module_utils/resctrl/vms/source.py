@@ -10,6 +10,7 @@ from .. import errors
 from ..kernel.files import read_bytes
 from .domain import Domain, Process
 from .domain_xml import Status, parse_domain
+from .processes import is_of_system
 
 if t.TYPE_CHECKING:
     from .processes import Processes
@@ -103,7 +104,7 @@ class Source:
         """
         processes = self.processes
         claimants = processes.with_uuid(domain.uuid)
-        of_system = [pid for pid in claimants if processes.is_of_system(pid)]
+        of_system = [pid for pid in claimants if is_of_system(processes.status(pid))]
         if of_system:
             return max(of_system, key=lambda pid: (len(processes.vcpus_by_name(pid)), len(processes.threads(pid))))
         holders = [pid for pid in claimants if processes.holds_machine(pid)]

@@ -14,6 +14,7 @@ import typing as t
 
 from ..decide.turns import Turns
 from ..decide.wish import BANDWIDTHS, Wish, Wishes
+from ..kernel.groups import is_uuid
 from ..vms.domain import canonical_uuid
 
 if t.TYPE_CHECKING:
@@ -23,7 +24,6 @@ _STATES = {"enabled": True, "disabled": False, "unmanaged": None}
 _SCOPES = {"vcpus": False, "domain": True}
 _KEYS = frozenset(("default", "domains", "reserve_rmids", "scope", "turns"))
 _KEYS_OF_A_RULE = frozenset(("name", "state", "priority", "bandwidth"))
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # As fnmatch reads it: the first ] of a set is one of its characters
 _SETS = re.compile(r"\[(?=(!?\]?))\1[^\]]*\]")
 
@@ -48,7 +48,7 @@ class Rule(t.NamedTuple):
     @property
     def _is_uuid(self) -> bool:
         """Whether it means a domain by its UUID, and no other one that is called like that."""
-        return _UUID.fullmatch(canonical_uuid(self.name)) is not None
+        return is_uuid(canonical_uuid(self.name))
 
     def matches(self, domain: Domain) -> bool:
         """Whether the name of a domain is of the rule's pattern."""
